@@ -1,0 +1,59 @@
+// The FLUX transformer: text, target and reference tokens -> the velocity of the target tokens.
+//
+// Letters: Tt text tokens, Ti target tokens, Tr reference tokens, T = Tt + Ti + Tr; D hidden, H heads,
+// Dh = D / H, F = mlp. Order of the tokens everywhere: text, target, reference.
+#ifndef KONTEXT_DIT_DIT_H_
+#define KONTEXT_DIT_DIT_H_
+
+#include <array>
+#include <cstdint>
+#include <memory>
+#include <vector>
+
+#include "base/status.h"
+#include "compute/ops.h"
+#include "dit/dit_config.h"
+#include "dit/dit_weights.h"
+#include "tensor/observer.h"
+
+namespace kontext {
+
+// The position of a token: (index, row, column). Text 0,0,0; target 0,y,x; reference 1,y,x.
+using TokenId = std::array<float, 3>;
+
+// How timestep and guidance are rounded before their embedding (spec architecture 7).
+enum class TimestepPrecision { kExact, kBfl, kDiffusers };
+
+// What stays the same over all steps of one edit.
+struct DitInputs {
+  ConstTensorView txt;             // [Tt, context] F32: T5 states
+  ConstTensorView pooled;          // [vec] F32: CLIP pooled
+  std::vector<TokenId> ids;        // [Tt + Ti + Tr]
+  int64_t target_tokens = 0;       // Ti
+  std::vector<float> timesteps;    // sigma of every step, (0, 1]
+  float guidance = 2.5f;
+  TimestepPrecision precision = TimestepPrecision::kExact;
+};
+
+// One edit's run: activations planned and allocated once, rope tables, txt_in(T5), and the modulations
+// of all steps computed in one product per table before the loop (exact: they do not depend on x).
+class DitRun {
+ public:
+  static Result<std::unique_ptr<DitRun>> Create(const DitConfig& config, const DitWeights& weights,
+                                                const DitInputs& inputs, Ops& ops, Observer* observer);
+  ~DitRun();
+
+  // tokens [Ti + Tr, in_channels] F32, target first -> velocity [Ti, out_channels] F32 at timesteps[step].
+  Status Forward(int step, ConstTensorView tokens, TensorView velocity);
+
+  int64_t activation_bytes() const;
+
+ private:
+  struct Impl;
+  explicit DitRun(std::unique_ptr<Impl> impl);
+  std::unique_ptr<Impl> impl_;
+};
+
+}  // namespace kontext
+
+#endif  // KONTEXT_DIT_DIT_H_

@@ -1,0 +1,36 @@
+// Checkpoint: named tensors of one weight file, or of all shards of one, as read-only views into
+// mapped memory.
+#ifndef KONTEXT_IO_CHECKPOINT_H_
+#define KONTEXT_IO_CHECKPOINT_H_
+
+#include <map>
+#include <memory>
+#include <string>
+#include <vector>
+
+#include "base/status.h"
+#include "io/mapped_file.h"
+#include "tensor/view.h"
+
+namespace kontext {
+
+class Checkpoint {
+ public:
+  // `path`: a .safetensors file; an index (*.safetensors.index.json) whose shards lie beside it; or a
+  // folder that holds exactly one of the two. Every offset is checked against the file.
+  static Result<Checkpoint> Open(const std::string& path);
+
+  const std::map<std::string, ConstTensorView>& tensors() const { return tensors_; }
+  const std::map<std::string, std::string>& metadata() const { return metadata_; }
+  const std::vector<std::string>& files() const { return files_; }  // paths of the mapped files
+
+ private:
+  std::vector<MappedFile> mapped_;
+  std::vector<std::string> files_;
+  std::map<std::string, ConstTensorView> tensors_;
+  std::map<std::string, std::string> metadata_;
+};
+
+}  // namespace kontext
+
+#endif  // KONTEXT_IO_CHECKPOINT_H_

@@ -1,0 +1,32 @@
+// JSON from files that may be hostile: size, depth and syntax are checked before anything is used.
+#ifndef KONTEXT_IO_JSON_H_
+#define KONTEXT_IO_JSON_H_
+
+#include <cstdint>
+#include <string>
+#include <string_view>
+
+#include <nlohmann/json.hpp>
+
+#include "base/status.h"
+
+namespace kontext {
+
+using Json = nlohmann::json;
+
+struct JsonLimits {
+  int64_t max_bytes = 100 << 20;  // the safetensors header limit
+  int max_depth = 64;
+};
+
+// `what` names the text in messages ("config.json of the transformer").
+Result<Json> ParseJson(std::string_view text, const std::string& what, const JsonLimits& limits = {});
+Result<Json> ReadJsonFile(const std::string& path, const JsonLimits& limits = {});
+
+// Fields with the right type and inside [lo, hi], or kBadInput saying which field is wrong and how.
+Result<int64_t> JsonInt(const Json& object, const std::string& field, int64_t lo, int64_t hi, const std::string& what);
+Result<double> JsonNumber(const Json& object, const std::string& field, double lo, double hi, const std::string& what);
+
+}  // namespace kontext
+
+#endif  // KONTEXT_IO_JSON_H_
