@@ -8,16 +8,9 @@
 #include <vector>
 
 #include "base/status.h"
+#include "kontext/request.h"  // Pixels
 
 namespace kontext {
-
-// 8-bit sRGB, rows top to bottom, [height, width, channels]; channels 3, or 4 with straight alpha.
-struct Pixels {
-  int width = 0;
-  int height = 0;
-  int channels = 3;
-  std::vector<uint8_t> data;
-};
 
 struct DecodedPicture {
   Pixels pixels;
