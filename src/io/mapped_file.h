@@ -1,4 +1,6 @@
-// MappedFile: a file's bytes as read-only memory, unmapped when it goes.
+// Files as memory. MappedFile: a file's bytes as read-only memory, unmapped when it goes; a file that
+// another program shortens meanwhile ends the process (SIGBUS), so replace weights, never edit them.
+// ReadTextFile: a copy, for small files and for those that may change.
 #ifndef KONTEXT_IO_MAPPED_FILE_H_
 #define KONTEXT_IO_MAPPED_FILE_H_
 
@@ -27,6 +29,9 @@ class MappedFile {
   const std::byte* data_ = nullptr;
   int64_t size_ = 0;
 };
+
+// The whole file, which may be empty. kBadInput as above, and when it holds more than `max_bytes`.
+Result<std::string> ReadTextFile(const std::string& path, int64_t max_bytes);
 
 }  // namespace kontext
 

@@ -1,0 +1,38 @@
+// AtomicFile: a file that appears under its name only when it is complete.
+#ifndef KONTEXT_IO_ATOMIC_FILE_H_
+#define KONTEXT_IO_ATOMIC_FILE_H_
+
+#include <string>
+#include <string_view>
+
+#include "base/status.h"
+
+namespace kontext {
+
+// Open() makes a temporary file beside `path`; Commit() syncs it and renames it over `path`.
+// Without Commit() the temporary file goes with the object. A regular file at `path` hands its
+// access rights on; a symbolic link is replaced, not followed; anything else (folder, device, pipe)
+// is refused.
+class AtomicFile {
+ public:
+  ~AtomicFile();
+  AtomicFile(AtomicFile&& other) noexcept;
+  AtomicFile& operator=(AtomicFile&&) = delete;
+
+  // kBadInput when the place is not writable, kNoSpace when the disk is full, here and below.
+  static Result<AtomicFile> Open(const std::string& path);
+  Status Append(std::string_view bytes);
+  Status Commit();
+
+ private:
+  AtomicFile() = default;
+  Status Failed(const char* what) const;  // from errno
+
+  std::string path_;
+  std::string temporary_;  // empty once renamed or moved from
+  int fd_ = -1;
+};
+
+}  // namespace kontext
+
+#endif  // KONTEXT_IO_ATOMIC_FILE_H_

@@ -1,0 +1,196 @@
+#include "io/checkpoint.h"
+
+#include <algorithm>
+#include <exception>
+#include <filesystem>
+#include <iterator>
+#include <new>
+#include <string_view>
+#include <system_error>
+#include <utility>
+
+#include "io/json.h"
+#include "io/safetensors.h"
+
+namespace kontext {
+namespace {
+
+namespace fs = std::filesystem;
+
+constexpr std::string_view kIndexEnding = ".safetensors.index.json";
+constexpr std::string_view kFileEnding = ".safetensors";
+
+// A list for a message: everything, unless a hostile file makes it absurdly long.
+std::string Listed(const std::vector<std::string>& items) {
+  constexpr size_t kMost = 1000;
+  std::string text;
+  for (size_t i = 0; i < std::min(items.size(), kMost); ++i) {
+    text += fmt::format("{}{}", i == 0 ? "" : ", ", items[i]);
+  }
+  if (items.size() > kMost) text += fmt::format(" and {} more", items.size() - kMost);
+  return text;
+}
+
+// What a file that is no safetensors file is, by its first bytes; empty if they say nothing.
+std::string_view ForeignFormat(const MappedFile& file) {
+  const std::string_view head(reinterpret_cast<const char*>(file.data()),
+                              static_cast<size_t>(std::min<int64_t>(file.size(), 64)));
+  if (head.starts_with("GGUF")) return "a GGUF file";
+  if (head.starts_with("PK\x03\x04") || head.starts_with("\x80\x02")) {
+    return "a PyTorch pickle file (.pt, .ckpt, .bin), which may run code when read";
+  }
+  if (head.starts_with("version https://git-lfs")) {
+    return "a Git LFS pointer: the file itself was not downloaded";
+  }
+  if (head.starts_with("<!DOCTYPE") || head.starts_with("<html")) {
+    return "a web page: the download went wrong";
+  }
+  // ModelProto: field 1 (ir_version) as a varint, then field 2 (producer name).
+  if (head.size() > 2 && head[0] == '\x08' && head[2] == '\x12') return "an ONNX model";
+  return {};
+}
+
+// The file names (no folders) that an index promises, with the tensors it promises in each.
+using WeightMap = std::map<std::string, std::vector<std::string>>;
+
+Result<WeightMap> ReadIndex(const std::string& path) {
+  KX_ASSIGN_OR_RETURN(const Json index, ReadJsonFile(path));
+  if (!index.is_object() || !index.contains("weight_map") || !index["weight_map"].is_object()) {
+    return BadInput("{}: expected an object with a \"weight_map\"", path);
+  }
+  WeightMap shards;
+  for (const auto& [tensor, file] : index["weight_map"].items()) {
+    if (!file.is_string()) {
+      return BadInput("{}: weight_map {} is no file name", path, Quoted(tensor));
+    }
+    const auto& name = file.get_ref<const std::string&>();
+    // Shards lie beside their index: nothing in a downloaded file may name a place elsewhere.
+    if (name.find_first_of(std::string_view("/\\\0", 3)) != std::string::npos ||
+        !name.ends_with(kFileEnding)) {
+      return BadInput(
+          "{}: weight_map {} names the file {}; expected a name ending in {} without a "
+          "folder",
+          path, Quoted(tensor), Quoted(name), kFileEnding);
+    }
+    shards[name].push_back(tensor);
+  }
+  if (shards.empty()) return BadInput("{}: the \"weight_map\" is empty", path);
+  return shards;
+}
+
+// The one checkpoint of a folder: its index, or its only .safetensors file.
+Result<std::string> FindInFolder(const std::string& folder) {
+  std::vector<std::string> indices, files;
+  std::error_code error;
+  fs::directory_iterator it(folder, error);
+  for (; !error && it != fs::directory_iterator(); it.increment(error)) {
+    const std::string name = it->path().filename().string();
+    if (name.ends_with(kIndexEnding)) indices.push_back(it->path().string());
+    if (name.ends_with(kFileEnding)) files.push_back(it->path().string());
+  }
+  if (error) return BadInput("{}: cannot be listed: {}", folder, error.message());
+  std::sort(indices.begin(), indices.end());
+  std::sort(files.begin(), files.end());
+  if (indices.empty() && files.empty()) {
+    return BadInput("{}: holds no *{} and no *{}", folder, kFileEnding, kIndexEnding);
+  }
+  if (indices.empty() && files.size() == 1) return files[0];
+  if (indices.size() != 1) {
+    files.insert(files.end(), indices.begin(), indices.end());
+    return BadInput("{}: holds more than one checkpoint: {}; name one of them", folder,
+                    Listed(files));
+  }
+  // One index: fine as long as every weight file beside it is a shard of it.
+  KX_ASSIGN_OR_RETURN(const WeightMap shards, ReadIndex(indices[0]));
+  std::erase_if(files, [&](const std::string& file) {
+    return shards.contains(fs::path(file).filename().string());
+  });
+  if (!files.empty()) {
+    return BadInput("{}: holds {} and, not named in it, {}; name the one you mean", folder,
+                    indices[0], Listed(files));
+  }
+  return indices[0];
+}
+
+Result<Safetensors> ParseFile(const MappedFile& file, const std::string& path) {
+  if (const std::string_view format = ForeignFormat(file); !format.empty()) {
+    return BadInput("{}: expected a safetensors file, got {}", path, format);
+  }
+  return ParseSafetensors({file.data(), static_cast<size_t>(file.size())}, path);
+}
+
+// All files at once or a list of those that are missing.
+Status CheckShardsExist(const fs::path& folder, const WeightMap& shards, const std::string& index) {
+  std::vector<std::string> missing;
+  for (const auto& [name, tensors] : shards) {
+    std::error_code error;
+    if (!fs::exists(folder / name, error)) missing.push_back(Quoted(name));
+  }
+  if (missing.empty()) return {};
+  return BadInput("{}: {} of its {} files are missing beside it: {}", index, missing.size(),
+                  shards.size(), Listed(missing));
+}
+
+}  // namespace
+
+Result<std::map<std::string, ConstTensorView>> Checkpoint::Map(const std::string& path) {
+  KX_ASSIGN_OR_RETURN(MappedFile file, MappedFile::Open(path));
+  KX_ASSIGN_OR_RETURN(Safetensors parsed, ParseFile(file, path));
+  mapped_.push_back(std::move(file));
+  files_.push_back(path);
+  metadata_.merge(parsed.metadata);  // the first file's word counts
+  std::move(parsed.realigned.begin(), parsed.realigned.end(), std::back_inserter(realigned_));
+  return std::move(parsed.tensors);
+}
+
+Status Checkpoint::MapShards(const std::string& index) {
+  KX_ASSIGN_OR_RETURN(const WeightMap shards, ReadIndex(index));
+  const fs::path folder = fs::path(index).parent_path();
+  KX_RETURN_IF_ERROR(CheckShardsExist(folder, shards, index));
+  std::vector<std::string> absent, twice;
+  for (const auto& [name, promised] : shards) {
+    KX_ASSIGN_OR_RETURN(const auto found, Map((folder / name).string()));
+    for (const std::string& tensor : promised) {
+      if (!found.contains(tensor)) {
+        absent.push_back(fmt::format("{} in {}", Quoted(tensor), Quoted(name)));
+      }
+    }
+    for (const auto& [tensor, view] : found) {
+      if (!tensors_.emplace(tensor, view).second) {
+        twice.push_back(fmt::format("{} in {}", Quoted(tensor), Quoted(name)));
+      }
+    }
+  }
+  if (!absent.empty()) {
+    return BadInput("{}: {} tensors are not where it says: {}", index, absent.size(),
+                    Listed(absent));
+  }
+  if (!twice.empty()) {
+    return BadInput("{}: {} tensors are also in an earlier file: {}", index, twice.size(),
+                    Listed(twice));
+  }
+  return {};
+}
+
+Result<Checkpoint> Checkpoint::Open(const std::string& path) {
+  try {
+    std::string file = path;
+    std::error_code error;
+    if (fs::is_directory(path, error)) {
+      KX_ASSIGN_OR_RETURN(file, FindInFolder(path));
+    }
+    Checkpoint checkpoint;
+    if (file.ends_with(kIndexEnding)) {
+      KX_RETURN_IF_ERROR(checkpoint.MapShards(file));
+    } else {
+      KX_ASSIGN_OR_RETURN(checkpoint.tensors_, checkpoint.Map(file));
+    }
+    return checkpoint;
+  } catch (const std::bad_alloc&) {
+    return NoSpace("{}: not enough memory for the list of its tensors", path);
+  } catch (const std::exception& error) {  // std::filesystem, on names it cannot convert
+    return BadInput("{}: {}", path, error.what());
+  }
+}
+
+}  // namespace kontext
