@@ -176,6 +176,13 @@ class Ops {
   virtual void DoConv2dAdd(ConstTensorView src, const ConvWeights& w, const ConvOptions& o,
                            ConstTensorView residual, TensorView dst);
 
+  // One public call: skipped after a failure, refused by `checked`, no work where dst has no elements,
+  // else the body, timed when tracing. Exceptions of libraries below end here, as failures.
+  template <class Body>
+  void Run(std::string_view op, const Status& checked, const ConstTensorView& dst, double operations,
+           Body body);
+  void Record(std::string_view op, double seconds, double operations);
+
   Status first_failure_;
   Buffer scratch_;
   bool tracing_ = false;

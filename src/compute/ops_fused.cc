@@ -1,0 +1,47 @@
+// Default bodies of the fused ops, made of plain ones. Intermediates are F32, so that a body rounds
+// to dst's dtype once, as a fused kernel does.
+#include "compute/ops.h"
+
+namespace kontext {
+
+void Ops::DoLinearGatedAdd(ConstTensorView src, const LinearWeights& w, ConstTensorView gate,
+                           TensorView dst) {
+  const TensorView product = Scratch(DType::kF32, dst.shape());  // [T,N]
+  if (product.empty()) return;
+  DoLinear(src, w, Activation::kNone, product);
+  DoGatedAdd(product, gate, dst);
+}
+
+// (1 + scale) * n + shift = (scale * n + shift) + n with n = LayerNorm(src)
+void Ops::DoModulatedLayerNorm(ConstTensorView src, ConstTensorView shift, ConstTensorView scale,
+                               float eps, TensorView dst) {
+  const TensorView both = Scratch(DType::kF32, {2, src.dim(0), src.dim(1)});
+  if (both.empty()) return;
+  DoLayerNorm(src, scale, shift, eps, both.At(0));
+  DoLayerNorm(src, ConstTensorView(), ConstTensorView(), eps, both.At(1));
+  DoAdd(both.At(0), both.At(1), dst);
+}
+
+void Ops::DoSplitHeadsNormRope(ConstTensorView src, ConstTensorView norm, float eps,
+                               ConstTensorView rope, TensorView dst) {
+  ConstTensorView heads(src.data(), src.dtype(), dst.shape());  // src [T,H*Dh] seen as [H,T,Dh]
+  heads.SetStride(0, dst.dim(2));
+  heads.SetStride(1, src.stride(0));
+  if (norm.empty() && rope.empty()) return DoCopy(heads, dst);
+  if (norm.empty()) return DoRope(heads, rope, dst);
+  if (rope.empty()) return DoRmsNorm(heads, norm, eps, dst);
+  const TensorView normed = Scratch(DType::kF32, dst.shape());  // [H,T,Dh]
+  if (normed.empty()) return;
+  DoRmsNorm(heads, norm, eps, normed);
+  DoRope(normed, rope, dst);
+}
+
+void Ops::DoConv2dAdd(ConstTensorView src, const ConvWeights& w, const ConvOptions& o,
+                      ConstTensorView residual, TensorView dst) {
+  const TensorView product = Scratch(DType::kF32, dst.shape());  // [h,w,N]
+  if (product.empty()) return;
+  DoConv2d(src, w, o, product);
+  DoAdd(product, residual, dst);
+}
+
+}  // namespace kontext

@@ -1,0 +1,76 @@
+// The rest of Ops that is not an op: weights, the kept failure, the trace, scratch memory.
+#include <algorithm>
+#include <utility>
+
+#include "compute/ops.h"
+#include "compute/ops_check.h"
+#include "compute/ops_guard.h"
+
+namespace kontext {
+
+Result<std::unique_ptr<LinearWeights>> Ops::PrepareLinear(const LinearSource& source) {
+  OpCheck c("PrepareLinear");
+  c.That(!source.weight.empty(), "no weight, expected at least one part [n,K]");
+  c.That(source.bias.empty() || source.bias.size() == source.weight.size(),
+         "{} bias parts, expected none or {}", source.bias.size(), source.weight.size());
+  for (size_t i = 0; i < source.weight.size() && c.status().ok(); ++i) {
+    const ConstTensorView& part = source.weight[i];
+    c.Size('n', -1).Arg(fmt::format("weight part {}", i), part, "nK", Kind::kWeight);
+    if (!source.bias.empty()) {
+      c.Arg(fmt::format("bias part {}", i), source.bias[i], "n", Kind::kWeight);
+    }
+  }
+  KX_RETURN_IF_ERROR(c.status());
+  return WithoutExceptions("PrepareLinear", [&] { return DoPrepareLinear(source); });
+}
+
+Result<std::unique_ptr<ConvWeights>> Ops::PrepareConv(ConstTensorView weight,
+                                                      ConstTensorView bias) {
+  OpCheck c("PrepareConv");
+  c.Arg("weight", weight, "NCkk", Kind::kWeight).Arg("bias", bias, "N", Kind::kWeight);
+  KX_RETURN_IF_ERROR(c.status());
+  return WithoutExceptions("PrepareConv", [&] { return DoPrepareConv(weight, bias); });
+}
+
+Status Ops::TakeStatus() { return std::exchange(first_failure_, Status()); }
+
+void Ops::Fail(Status status) {
+  if (first_failure_.ok()) first_failure_ = std::move(status);
+}
+
+void Ops::StartTrace() {
+  tracing_ = true;
+  trace_.clear();
+}
+
+void Ops::Record(std::string_view op, double seconds, double operations) {
+  auto entry =
+      std::find_if(trace_.begin(), trace_.end(), [&](const OpTrace& t) { return t.op == op; });
+  if (entry == trace_.end()) entry = trace_.insert(entry, OpTrace{std::string(op)});
+  ++entry->calls;
+  entry->seconds += seconds;
+  entry->operations += operations;
+}
+
+std::vector<OpTrace> Ops::trace() const {
+  std::vector<OpTrace> sorted = trace_;
+  std::sort(sorted.begin(), sorted.end(),
+            [](const OpTrace& a, const OpTrace& b) { return a.seconds > b.seconds; });
+  return sorted;
+}
+
+TensorView Ops::Scratch(DType dtype, const Shape& shape) {
+  const int64_t bytes = shape.NumElements() * SizeOf(dtype);
+  if (bytes > scratch_.bytes()) {
+    scratch_ = Buffer();  // the old block first, so that the two never add up
+    Result<Buffer> larger = Buffer::Allocate(bytes);
+    if (!larger.ok()) {
+      Fail(larger.status());
+      return TensorView();
+    }
+    scratch_ = std::move(*larger);
+  }
+  return TensorView(scratch_.data(), dtype, shape);
+}
+
+}  // namespace kontext
