@@ -1,0 +1,116 @@
+// kontext bench: how fast this machine is.
+#include <fmt/format.h>
+
+#include <cstdio>
+#include <memory>
+#include <nlohmann/json.hpp>
+
+#include "cli/commands.h"
+
+namespace kontext::cli {
+namespace {
+
+using Json = nlohmann::ordered_json;
+
+struct StepFlags {
+  std::string blocks = "2,4", size = "512x512", mode = "exact";
+  bool json = false, generate = false;
+  StepBenchOptions options;
+};
+
+Json Rate(double rate) { return rate > 0 ? Json(rate * 1e-9) : Json(nullptr); }
+
+Json ToJson(const StepBench& b, const std::string& mode) {
+  Json trace = Json::array();
+  for (const OpTime& t : b.trace) {
+    trace.push_back(
+        {{"op", t.op}, {"calls", t.calls}, {"seconds", t.seconds}, {"operations", t.operations}});
+  }
+  return {{"seconds", b.seconds},
+          {"all_seconds", b.all_seconds},
+          {"gops", b.operations / b.seconds * 1e-9},
+          {"bare",
+           {{"f32", Rate(b.bare_f32)},
+            {"bf16", Rate(b.bare_bf16)},
+            {"s8", Rate(b.bare_s8)},
+            {"u8s8", Rate(b.bare_u8s8)}}},
+          {"isa", b.isa},
+          {"mode", mode},
+          {"dtype", b.dtype},
+          {"threads", b.threads},
+          {"tokens", b.tokens},
+          {"trace", trace}};
+}
+
+void Print(const StepBench& b) {
+  const double gops = b.operations / b.seconds * 1e-9;
+  const double bare = b.dtype == "BF16" ? b.bare_bf16 : b.bare_f32;
+  std::printf("one step: %.3f s, %.1f Gop/s, %lld tokens, %s activations, %d threads, %s\n",
+              b.seconds, gops, static_cast<long long>(b.tokens), b.dtype.c_str(), b.threads,
+              b.isa.c_str());
+  const auto rate = [](const char* name, double r) {
+    if (r > 0) {
+      std::printf("bare oneDNN matmul 2560x3072x12288, %-5s %8.1f Gop/s\n", name, r * 1e-9);
+    } else {
+      std::printf("bare oneDNN matmul 2560x3072x12288, %-5s refused by this machine\n", name);
+    }
+  };
+  rate("f32", b.bare_f32);
+  rate("bf16", b.bare_bf16);
+  rate("s8", b.bare_s8);
+  rate("u8s8", b.bare_u8s8);
+  if (bare > 0)
+    std::printf("the step reaches %.1f %% of the bare matmul\n", 100 * gops / (bare * 1e-9));
+  std::printf("%-22s %8s %10s %10s\n", "op", "calls", "seconds", "Gop/s");
+  for (const OpTime& t : b.trace) {
+    std::printf("%-22s %8lld %10.3f %10.1f\n", t.op.c_str(), static_cast<long long>(t.calls),
+                t.seconds, t.operations / t.seconds * 1e-9);
+  }
+}
+
+int RunStep(StepFlags& f) {
+  if (std::sscanf(f.blocks.c_str(), "%d,%d", &f.options.double_blocks, &f.options.single_blocks) !=
+      2) {
+    return Report(
+        Status(Code::kUsage, fmt::format("--blocks {}: write DOUBLE,SINGLE, as 2,4", f.blocks)));
+  }
+  const Result<Size> size = ParseSize(f.size);
+  if (!size.ok()) return Report(size.status());
+  f.options.size = *size;
+  f.options.edit = !f.generate;
+  const Result<StepBench> bench = BenchStep(f.options);
+  if (!bench.ok()) return Report(bench.status());
+  if (f.json) {
+    std::printf("%s\n", ToJson(*bench, f.mode).dump(2).c_str());
+  } else {
+    Print(*bench);
+  }
+  return 0;
+}
+
+}  // namespace
+
+void AddBench(CLI::App& app, Action& action) {
+  CLI::App* c = app.add_subcommand("bench", "Measure this machine");
+  c->require_subcommand(1);
+  auto flags = std::make_shared<StepFlags>();
+  CLI::App* step = c->add_subcommand(
+      "step", "One edit step of full-width FLUX with random weights, and a bare matmul beside it");
+  step->add_option("--blocks", flags->blocks,
+                   "Double and single blocks (default 2,4; the real model has 19,38)");
+  step->add_option("--size", flags->size, "WIDTHxHEIGHT of target and reference (default 512x512)");
+  step->add_option("--mode", flags->mode, "exact (the only one in this version)")
+      ->check(CLI::IsMember({"exact"}));
+  step->add_option("--repeats", flags->options.repeats,
+                   "Steps measured after one warm-up (default 3)")
+      ->check(CLI::Range(1, 1000));
+  step->add_option("--backend", flags->options.backend, "cpu or reference");
+  step->add_option("--dtype", flags->options.dtype,
+                   "bf16 or f32 (default: what suits the processor)");
+  step->add_option("--threads", flags->options.threads, "Threads (default: all)");
+  step->add_flag("--generate", flags->generate, "Without reference tokens");
+  step->add_flag("--json", flags->json, "One JSON object");
+  step->callback([flags, &action] { action = [flags] { return RunStep(*flags); }; });
+}
+
+}  // namespace kontext::cli

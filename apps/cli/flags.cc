@@ -1,0 +1,139 @@
+#include <fmt/format.h>
+#include <unistd.h>
+
+#include <array>
+#include <charconv>
+#include <cstdio>
+#include <cstdlib>
+#include <filesystem>
+
+#include "cli/commands.h"
+
+namespace kontext::cli {
+namespace {
+
+namespace fs = std::filesystem;
+
+fs::path ProgramFolder() {
+  std::error_code ec;
+  const fs::path self = fs::read_symlink("/proc/self/exe", ec);
+  return ec ? fs::path() : self.parent_path();
+}
+
+}  // namespace
+
+void AddEngineFlags(CLI::App& c, EngineFlags& f) {
+  c.add_option("-m,--model", f.engine.model, "Model directory (default: the bundled mini model)")
+      ->group("Model");
+  c.add_option("--transformer", f.engine.transformer, "Transformer file instead of the directory's")
+      ->group("Model");
+  c.add_option("--vae", f.engine.vae, "Autoencoder file instead of the directory's")
+      ->group("Model");
+  c.add_option("--clip", f.engine.clip, "CLIP-L file instead of the directory's")->group("Model");
+  c.add_option("--t5", f.engine.t5, "T5 file instead of the directory's")->group("Model");
+  c.add_option("--backend", f.engine.backend,
+               "cpu or reference (default: $KONTEXT_BACKEND, else cpu)")
+      ->group("Machine");
+  c.add_option("--dtype", f.engine.dtype, "bf16 or f32 (default: what suits the processor)")
+      ->group("Machine");
+  c.add_option("--threads", f.engine.threads, "Threads (default: all)")->group("Machine");
+  c.add_option("--memory-limit", f.memory_limit,
+               "Memory a run may allocate, as 6GiB (default: what is free)")
+      ->group("Machine");
+}
+
+Result<EngineOptions> Resolve(const EngineFlags& flags) {
+  EngineOptions options = flags.engine;
+  if (options.model.empty()) options.model = BundledModel();
+  if (options.model.empty()) {
+    return Status(
+        Code::kBadInput,
+        "the bundled mini model is not where it should be (models/mini beside the program, "
+        "or share/kontext/models/mini); name a model directory with -m");
+  }
+  if (!flags.memory_limit.empty()) {
+    Result<int64_t> bytes = ParseBytes(flags.memory_limit);
+    if (!bytes.ok()) return bytes.status();
+    options.memory_limit = *bytes;
+  }
+  return options;
+}
+
+int ExitCode(Code code) {
+  switch (code) {
+    case Code::kOk:
+      return 0;
+    case Code::kInternal:
+      return 1;
+    case Code::kUsage:
+      return 2;
+    case Code::kBadInput:
+      return 3;
+    case Code::kNoSpace:
+      return 4;
+    case Code::kCancelled:
+      return 130;
+  }
+  return 1;
+}
+
+int Report(const Status& status) {
+  if (!status.ok()) std::fprintf(stderr, "kontext: %s\n", status.message().c_str());
+  return ExitCode(status.code());
+}
+
+Result<int64_t> ParseBytes(const std::string& text) {
+  struct Unit {
+    std::string_view suffix;
+    double bytes;
+  };
+  constexpr std::array<Unit, 10> kUnits = {{{"", 1},
+                                            {"B", 1},
+                                            {"KiB", 0x1p10},
+                                            {"MiB", 0x1p20},
+                                            {"GiB", 0x1p30},
+                                            {"TiB", 0x1p40},
+                                            {"KB", 1e3},
+                                            {"MB", 1e6},
+                                            {"GB", 1e9},
+                                            {"TB", 1e12}}};
+  double value = 0;
+  const char* const end = text.data() + text.size();
+  const auto [rest, error] = std::from_chars(text.data(), end, value);
+  std::string_view suffix(rest, static_cast<size_t>(end - rest));
+  while (suffix.starts_with(' ')) suffix.remove_prefix(1);
+  for (const Unit& u : kUnits) {
+    if (error == std::errc() && suffix == u.suffix && value > 0 && value * u.bytes < 0x1p60) {
+      return static_cast<int64_t>(value * u.bytes);
+    }
+  }
+  return Status(Code::kUsage,
+                fmt::format("\"{}\" is no amount of memory; write 6GiB or 500MB", text));
+}
+
+Result<Size> ParseSize(const std::string& text) {
+  Size size;
+  const char* const end = text.data() + text.size();
+  const auto [x, error] = std::from_chars(text.data(), end, size.width);
+  if (error == std::errc() && x != end && *x == 'x') {
+    const auto [rest, error2] = std::from_chars(x + 1, end, size.height);
+    if (error2 == std::errc() && rest == end && size.width > 0 && size.height > 0) return size;
+  }
+  return Status(Code::kUsage,
+                fmt::format("--size {}: write WIDTHxHEIGHT, as 1024x768, or auto", text));
+}
+
+std::string BundledModel() {
+  std::error_code ec;
+  if (const char* named = std::getenv("KONTEXT_MODEL"); named != nullptr && *named != '\0')
+    return named;
+  const fs::path here = ProgramFolder();
+  for (const fs::path& candidate :
+       {here / "models/mini", here / "../models/mini", here / "../share/kontext/models/mini"}) {
+    if (fs::exists(candidate / "model_index.json", ec))
+      return fs::weakly_canonical(candidate, ec).string();
+  }
+  return "";
+}
+
+}  // namespace kontext::cli

@@ -1,0 +1,87 @@
+// kontext.h's Engine over edit/: threads, backend and model, opened once and used by many edits.
+#include <exception>
+#include <new>
+#include <utility>
+
+#include "base/threads.h"
+#include "base/version.h"
+#include "compute/registry.h"
+#include "edit/edit.h"
+#include "kontext/kontext.h"
+#include "model/model.h"
+
+namespace kontext {
+namespace {
+
+// The public boundary: whatever a library below us throws becomes a Status here.
+template <class F>
+auto Guard(const F& f) -> decltype(f()) {
+  try {
+    return f();
+  } catch (const std::bad_alloc&) {
+    return NoSpace("not enough memory; try a smaller --size");
+  } catch (const std::exception& e) {
+    return Internal("a library failed: {}", e.what());
+  }
+}
+
+}  // namespace
+
+std::string Version() { return kVersion; }
+
+struct Engine::Impl {
+  EngineOptions options;
+  std::unique_ptr<Ops> ops;
+  std::unique_ptr<Model> model;  // after ops: its weights are in the backend's form
+};
+
+Engine::Engine(std::unique_ptr<Impl> impl) : impl_(std::move(impl)) {}
+Engine::~Engine() = default;
+Engine::Engine(Engine&&) noexcept = default;
+Engine& Engine::operator=(Engine&&) noexcept = default;
+
+Result<Engine> Engine::Open(const EngineOptions& options) {
+  return Guard([&]() -> Result<Engine> {
+    if (options.threads < 0 || options.threads > 4096)
+      return Usage("threads {}: must be 0..4096", options.threads);
+    if (options.memory_limit < 0)
+      return Usage("memory-limit {}: must not be negative", options.memory_limit);
+    const ThreadScope threads(options.threads);
+    auto impl = std::make_unique<Impl>();
+    impl->options = options;
+    KX_ASSIGN_OR_RETURN(impl->ops, MakeOps({options.backend, options.dtype}));
+    const ModelFiles files{options.model, options.transformer, options.vae, options.clip,
+                           options.t5};
+    KX_ASSIGN_OR_RETURN(impl->model, OpenModel(files, *impl->ops));
+    return Engine(std::move(impl));
+  });
+}
+
+Result<std::vector<Edited>> Engine::Edit(const EditRequest& request, EditListener* listener) {
+  return Guard([&]() -> Result<std::vector<Edited>> {
+    const ThreadScope threads(impl_->options.threads);
+    const int count = impl_->options.threads > 0 ? impl_->options.threads : AvailableThreads();
+    return RunEdit(*impl_->model, *impl_->ops, request, impl_->options.memory_limit, count,
+                   {listener, nullptr});
+  });
+}
+
+ModelInfo Engine::model() const {
+  const Model& m = *impl_->model;
+  return {
+      m.defaults.name,  m.defaults.license,  m.fingerprint,           m.defaults.preferred_sizes,
+      m.defaults.steps, m.defaults.guidance, m.t5_tokens.max_length()};
+}
+
+EditLimits Engine::limits() const { return EditLimits{}; }
+
+void Engine::StartTrace() { impl_->ops->StartTrace(); }
+
+std::vector<OpTime> Engine::trace() const {
+  std::vector<OpTime> times;
+  for (const OpTrace& t : impl_->ops->trace())
+    times.push_back({t.op, t.calls, t.seconds, t.operations});
+  return times;
+}
+
+}  // namespace kontext

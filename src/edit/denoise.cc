@@ -1,0 +1,46 @@
+#include "edit/denoise.h"
+
+#include <chrono>
+
+#include "edit/finite.h"
+#include "tensor/arena.h"
+
+namespace kontext {
+
+Status Denoise(const DenoiseInputs& in, TensorView tokens, int64_t target_tokens,
+               const std::function<void(const StepDone&)>& step_done) {
+  const TensorView x = tokens.Rows(0, target_tokens);  // [Ti, 64]
+  KX_ASSIGN_OR_RETURN(Tensor velocity, Tensor::Allocate(DType::kF32, x.shape()));
+  KX_ASSIGN_OR_RETURN(Tensor velocity_negative, Tensor::Allocate(DType::kF32, x.shape()));
+  float* v = velocity.view().As<float>();
+  const float* v_negative = velocity_negative.view().As<float>();
+  const int64_t n = x.shape().NumElements();
+
+  const int steps = static_cast<int>(in.sigmas.size()) - 1;
+  for (int step = 0; step < steps; ++step) {
+    const auto begin = std::chrono::steady_clock::now();
+    KX_RETURN_IF_ERROR(in.run->Forward(step, tokens, velocity.view()));
+    if (in.negative != nullptr) {
+      // DIF pipeline_flux_kontext.py: v = v_neg + s * (v_pos - v_neg)
+      KX_RETURN_IF_ERROR(in.negative->Forward(step, tokens, velocity_negative.view()));
+      for (int64_t i = 0; i < n; ++i) v[i] = v_negative[i] + in.true_cfg * (v[i] - v_negative[i]);
+    }
+    if (!AllFinite(velocity.view())) {
+      return Internal(
+          "step {} of {}: the transformer's output holds NaN or infinity; the weights are damaged, "
+          "or "
+          "their values do not fit the dtype: \"kontext inspect\" looks at the file",
+          step + 1, steps);
+    }
+    // x <- x + (sigma_next - sigma) * v   (FlowMatchEulerDiscreteScheduler.step)
+    const float dt =
+        in.sigmas[static_cast<size_t>(step) + 1] - in.sigmas[static_cast<size_t>(step)];
+    float* values = x.As<float>();
+    for (int64_t i = 0; i < n; ++i) values[i] += dt * v[i];
+    const std::chrono::duration<double> took = std::chrono::steady_clock::now() - begin;
+    step_done({step, took.count(), in.sigmas[static_cast<size_t>(step) + 1], x, velocity.view()});
+  }
+  return Status();
+}
+
+}  // namespace kontext

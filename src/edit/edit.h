@@ -1,0 +1,28 @@
+// RunEdit: the data's way from a request to pictures.
+#ifndef KONTEXT_EDIT_EDIT_H_
+#define KONTEXT_EDIT_EDIT_H_
+
+#include <vector>
+
+#include "base/status.h"
+#include "compute/ops.h"
+#include "kontext/request.h"
+#include "model/model.h"
+#include "tensor/observer.h"
+
+namespace kontext {
+
+// Who is told what during a run; both may be null.
+struct EditWatch {
+  EditListener* listener = nullptr;  // progress, notes, pictures, the wish to stop
+  Observer* tap = nullptr;           // every intermediate tensor by name (tests, debugging)
+};
+
+// Runs the request on the opened model. `memory_limit` in bytes, 0 for what is free; `threads` is
+// only written into the recipe (the caller has set them, base/threads.h).
+Result<std::vector<Edited>> RunEdit(const Model& model, Ops& ops, const EditRequest& request,
+                                    int64_t memory_limit, int threads, const EditWatch& watch);
+
+}  // namespace kontext
+
+#endif  // KONTEXT_EDIT_EDIT_H_

@@ -1,0 +1,60 @@
+// A model directory, opened: configs, tokenizers and the weights of all four networks.
+#ifndef KONTEXT_MODEL_MODEL_H_
+#define KONTEXT_MODEL_MODEL_H_
+
+#include <memory>
+#include <string>
+#include <utility>
+#include <vector>
+
+#include "base/status.h"
+#include "compute/ops.h"
+#include "dit/dit_weights.h"
+#include "io/checkpoint.h"
+#include "model/config.h"
+#include "text/clip_encoder.h"
+#include "text/t5_encoder.h"
+#include "tokenize/clip_bpe.h"
+#include "tokenize/t5_unigram.h"
+#include "vae/vae.h"
+
+namespace kontext {
+
+// Where the parts are. A file named here replaces that part of the directory; the sizes still come
+// from the directory's config files.
+struct ModelFiles {
+  std::string directory;
+  std::string transformer, vae, clip, t5;
+};
+
+struct Model {
+  Model(ClipBpe clip, T5Unigram t5) : clip_tokens(std::move(clip)), t5_tokens(std::move(t5)) {}
+
+  ModelDefaults defaults;
+  std::string fingerprint;
+  SchedulerConfig scheduler;
+
+  ClipBpe clip_tokens;
+  ClipConfig clip_config;
+  ClipWeights clip;
+
+  T5Unigram t5_tokens;
+  T5Config t5_config;
+  T5Weights t5;
+
+  VaeConfig vae_config;
+  VaeWeights vae;
+
+  DitConfig dit_config;
+  DitWeights dit;
+
+  // The mapped files; the weights above may point into them.
+  std::vector<std::unique_ptr<Checkpoint>> files;
+};
+
+// Reads every part, or says everything that is wrong with the first bad one.
+Result<std::unique_ptr<Model>> OpenModel(const ModelFiles& files, Ops& ops);
+
+}  // namespace kontext
+
+#endif  // KONTEXT_MODEL_MODEL_H_
