@@ -1,7 +1,7 @@
 // The FLUX transformer: text, target and reference tokens -> the velocity of the target tokens.
 //
-// Letters: Tt text tokens, Ti target tokens, Tr reference tokens, T = Tt + Ti + Tr; D hidden, H heads,
-// Dh = D / H, F = mlp. Order of the tokens everywhere: text, target, reference.
+// Letters: Tt text tokens, Ti target tokens, Tr reference tokens, T = Tt + Ti + Tr; D hidden, H
+// heads, Dh = D / H, F = mlp. Order of the tokens everywhere: text, target, reference.
 #ifndef KONTEXT_DIT_DIT_H_
 #define KONTEXT_DIT_DIT_H_
 
@@ -26,24 +26,27 @@ enum class TimestepPrecision { kExact, kBfl, kDiffusers };
 
 // What stays the same over all steps of one edit.
 struct DitInputs {
-  ConstTensorView txt;             // [Tt, context] F32: T5 states
-  ConstTensorView pooled;          // [vec] F32: CLIP pooled
-  std::vector<TokenId> ids;        // [Tt + Ti + Tr]
-  int64_t target_tokens = 0;       // Ti
-  std::vector<float> timesteps;    // sigma of every step, (0, 1]
+  ConstTensorView txt;           // [Tt, context] F32: T5 states
+  ConstTensorView pooled;        // [vec] F32: CLIP pooled
+  std::vector<TokenId> ids;      // [Tt + Ti + Tr]
+  int64_t target_tokens = 0;     // Ti
+  std::vector<float> timesteps;  // sigma of every step, (0, 1]
   float guidance = 2.5f;
   TimestepPrecision precision = TimestepPrecision::kExact;
 };
 
-// One edit's run: activations planned and allocated once, rope tables, txt_in(T5), and the modulations
-// of all steps computed in one product per table before the loop (exact: they do not depend on x).
+// One edit's run: activations planned and allocated once, rope tables, txt_in(T5), and the
+// modulations of all steps computed in one product per table before the loop (exact: they do not
+// depend on x).
 class DitRun {
  public:
   static Result<std::unique_ptr<DitRun>> Create(const DitConfig& config, const DitWeights& weights,
-                                                const DitInputs& inputs, Ops& ops, Observer* observer);
+                                                const DitInputs& inputs, Ops& ops,
+                                                Observer* observer);
   ~DitRun();
 
-  // tokens [Ti + Tr, in_channels] F32, target first -> velocity [Ti, out_channels] F32 at timesteps[step].
+  // tokens [Ti + Tr, in_channels] F32, target first -> velocity [Ti, out_channels] F32 at
+  // timesteps[step].
   Status Forward(int step, ConstTensorView tokens, TensorView velocity);
 
   int64_t activation_bytes() const;

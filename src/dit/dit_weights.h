@@ -12,29 +12,30 @@ namespace kontext {
 struct EmbedderWeights {
   LinearPtr in_layer, out_layer;  // [D, 256 or vec], [D, D]
 };
-struct StreamWeights {  // one stream (img or txt) of a double block
-  LinearPtr mod;                      // [6D, D]: shift1, scale1, gate1, shift2, scale2, gate2
-  LinearPtr qkv;                      // [3D, D]
-  VectorWeights query_norm, key_norm; // [Dh]
-  LinearPtr proj;                     // [D, D]
-  LinearPtr mlp_0, mlp_2;             // [F, D], [D, F]
+struct StreamWeights {                 // one stream (img or txt) of a double block
+  LinearPtr mod;                       // [6D, D]: shift1, scale1, gate1, shift2, scale2, gate2
+  LinearPtr qkv;                       // [3D, D]
+  VectorWeights query_norm, key_norm;  // [Dh]
+  LinearPtr proj;                      // [D, D]
+  LinearPtr mlp_0, mlp_2;              // [F, D], [D, F]
 };
 struct DoubleBlockWeights {
   StreamWeights img, txt;
 };
 struct SingleBlockWeights {
-  LinearPtr modulation;               // [3D, D]: shift, scale, gate
-  LinearPtr linear1;                  // [3D + F, D]: q, k, v, mlp
-  LinearPtr linear2;                  // [D, D + F]: attention, mlp
-  VectorWeights query_norm, key_norm; // [Dh]
+  LinearPtr modulation;                // [3D, D]: shift, scale, gate
+  LinearPtr linear1_qkv;               // [3D, D]: rows 0..3D of the file's linear1 [3D + F, D]
+  LinearPtr linear1_mlp;               // [F, D]: the rest of it
+  VectorWeights query_norm, key_norm;  // [Dh]
+  LinearPtr linear2;                   // [D, D + F]: attention, mlp
 };
 struct DitWeights {
-  LinearPtr img_in, txt_in;                          // [D, in_channels], [D, context]
+  LinearPtr img_in, txt_in;  // [D, in_channels], [D, context]
   EmbedderWeights time_in, guidance_in, vector_in;
   std::vector<DoubleBlockWeights> double_blocks;
   std::vector<SingleBlockWeights> single_blocks;
-  LinearPtr final_modulation;                        // [2D, D]: shift, scale
-  LinearPtr final_linear;                            // [out_channels, D]
+  LinearPtr final_modulation;  // [2D, D]: shift, scale
+  LinearPtr final_linear;      // [out_channels, D]
 };
 
 void VisitDit(const DitConfig& config, DitWeights& weights, WeightVisitor& visitor);

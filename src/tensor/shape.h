@@ -45,7 +45,10 @@ class Shape {
   // "[512,16,3,3]", for messages.
   std::string Str() const {
     std::string s = "[";
-    for (int i = 0; i < rank_; ++i) s += (i ? "," : "") + std::to_string((*this)[i]);
+    for (int i = 0; i < rank_; ++i) {
+      if (i > 0) s += ',';
+      s += std::to_string((*this)[i]);
+    }
     return s + "]";
   }
 

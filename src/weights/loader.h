@@ -11,9 +11,10 @@
 namespace kontext {
 
 // `visit` calls the network's Visit function with the visitor it gets. All missing, unexpected and
-// mis-shaped tensors are collected and reported in one kBadInput message; nothing is skipped, padded
-// or guessed. Products are prepared by `ops`.
-Status LoadWeights(const std::function<void(WeightVisitor&)>& visit, TensorSource& source, Ops& ops);
+// mis-shaped tensors are collected and reported in one kBadInput message; nothing is skipped,
+// padded or guessed. Products are prepared by `ops`.
+Status LoadWeights(const std::function<void(WeightVisitor&)>& visit, TensorSource& source,
+                   Ops& ops);
 
 // The number of parameters and tensors of a table, for plans and messages.
 struct WeightCount {

@@ -11,8 +11,8 @@
 
 namespace kontext {
 
-// The fill rule of spec architecture 15 (SplitMix64 seeded by the FNV-1a hash of the name): matrices
-// u*sqrt(3/fan_in), norm scales 1 + 0.1u, other vectors 0.1u, u in [-1, 1).
+// The fill rule of spec architecture 15 (SplitMix64 seeded by the FNV-1a hash of the name):
+// matrices u*sqrt(3/fan_in), norm scales 1 + 0.1u, other vectors 0.1u, u in [-1, 1).
 class RandomSource : public TensorSource {
  public:
   // kF32 as the goldens were made, or kBF16 (rounded) for benchmarks at full size.

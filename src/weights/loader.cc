@@ -1,0 +1,220 @@
+#include "weights/loader.h"
+
+#include <algorithm>
+#include <set>
+#include <string>
+#include <utility>
+#include <vector>
+
+namespace kontext {
+namespace {
+
+constexpr size_t kMaxListed = 20;       // problems spelled out in a message
+constexpr size_t kMaxEntryBytes = 300;  // of one of them: names come from the file
+
+// A file's text, made fit for a terminal: no control characters, and an end.
+std::string Printable(std::string text) {
+  if (text.size() > kMaxEntryBytes) {
+    size_t end = kMaxEntryBytes;
+    while (end > 0 && (static_cast<unsigned char>(text[end]) & 0xC0) == 0x80) --end;  // whole UTF-8
+    text.resize(end);
+    text += "...";
+  }
+  for (char& c : text) {
+    if (static_cast<unsigned char>(c) < 0x20 || c == 0x7F) c = '?';
+  }
+  return text;
+}
+
+// The rows [begin, end) of pieces stacked by rows.
+std::vector<ConstTensorView> CutRows(const std::vector<ConstTensorView>& pieces, RowRange rows) {
+  std::vector<ConstTensorView> cut;
+  int64_t start = 0;
+  for (const ConstTensorView& piece : pieces) {
+    const int64_t begin = std::max(rows.begin - start, int64_t{0});
+    const int64_t end = std::min(rows.end - start, piece.dim(0));
+    if (begin < end) cut.push_back(piece.Rows(begin, end));
+    start += piece.dim(0);
+  }
+  return cut;
+}
+
+// Looks every tensor up and notes how to prepare it; nothing is prepared before all are in order.
+class LoadVisitor : public WeightVisitor {
+ public:
+  LoadVisitor(TensorSource& source, Ops& ops) : source_(source), ops_(ops) {}
+
+  void LinearRows(const std::string& name, LinearPtr& w, RowRange rows, int64_t out, int64_t in,
+                  Bias bias) override {
+    LinearSource linear;
+    linear.weight = CutRows(Pieces(name + ".weight", {out, in}), rows);
+    if (bias == Bias::kYes) linear.bias = CutRows(Pieces(name + ".bias", {out}), rows);
+    Later(name, [this, linear = std::move(linear), &w]() -> Status {
+      KX_ASSIGN_OR_RETURN(w, ops_.PrepareLinear(linear));
+      return {};
+    });
+  }
+
+  void Conv(const std::string& name, ConvPtr& w, int64_t out, int64_t in, int64_t kernel) override {
+    const ConstTensorView weight = Whole(name + ".weight", {out, in, kernel, kernel});  // [N,C,k,k]
+    const ConstTensorView bias = Whole(name + ".bias", {out});                          // [N]
+    Later(name, [this, weight, bias, &w]() -> Status {
+      KX_ASSIGN_OR_RETURN(w, ops_.PrepareConv(weight, bias));
+      return {};
+    });
+  }
+
+  void Vector(const std::string& name, VectorWeights& w, int64_t n) override {
+    const ConstTensorView values = Whole(name, {n});
+    Later(name, [this, values, n, &w]() -> Status {
+      KX_ASSIGN_OR_RETURN(w.values, Tensor::Allocate(DType::kF32, {n}));
+      ops_.Copy(values, w.values.view());
+      return ops_.TakeStatus();
+    });
+  }
+
+  void Table(const std::string& name, TableWeights& w, int64_t rows, int64_t cols) override {
+    const ConstTensorView table = Whole(name, {rows, cols});
+    Later(name, [table, &w]() -> Status {
+      w.view = table;
+      return {};
+    });
+  }
+
+  // Everything that is wrong, as one failure; else prepares all.
+  Status Finish() {
+    for (const std::string& name : source_.Unasked()) {
+      problems_.push_back(fmt::format("unexpected \"{}\"", name));
+    }
+    if (!problems_.empty()) return Complaint();
+    for (const auto& [name, prepare] : prepare_) {
+      const Status status = prepare();
+      if (status.ok()) continue;
+      return Status(status.code(), fmt::format("{}: {}: {}", source_.description(),
+                                               source_.NameInSource(name), status.message()));
+    }
+    return {};
+  }
+
+ private:
+  void Later(const std::string& name, std::function<Status()> prepare) {
+    if (problems_.empty()) prepare_.emplace_back(name, std::move(prepare));
+  }
+
+  // The tensor's pieces, or none and a note of the problem. A name that is visited in row ranges is
+  // complained about once.
+  std::vector<ConstTensorView> Pieces(const std::string& name, const Shape& shape) {
+    const bool first = names_.insert(name).second;
+    auto found = source_.Find(name, shape);
+    std::string problem;
+    if (!found.ok()) {
+      problem = found.message();
+    } else if (found->empty()) {
+      problem = fmt::format("missing \"{}\" {}", source_.NameInSource(name), shape.Str());
+    } else {
+      problem = Check(name, shape, *found);
+    }
+    if (problem.empty()) return std::move(*found);
+    if (first) problems_.push_back(std::move(problem));
+    return {};
+  }
+
+  // As Pieces, for tensors that no source keeps in several.
+  ConstTensorView Whole(const std::string& name, const Shape& shape) {
+    const std::vector<ConstTensorView> pieces = Pieces(name, shape);
+    if (pieces.size() == 1) return pieces[0];
+    if (pieces.size() > 1) {
+      problems_.push_back(fmt::format("\"{}\" is in {} pieces, expected one", name, pieces.size()));
+    }
+    return {};
+  }
+
+  // What is wrong with the pieces of a tensor of `shape`; empty if nothing. Brings a 1x1
+  // convolution [n, in, 1, 1] into the form of a matrix [n, in].
+  std::string Check(const std::string& name, const Shape& shape,
+                    std::vector<ConstTensorView>& pieces) {
+    int64_t rows_left = shape[0];
+    bool fits = true;
+    std::string got;
+    for (ConstTensorView& piece : pieces) {
+      if (!IsFloat(piece.dtype())) {
+        return fmt::format("\"{}\" is {}, expected F32, BF16 or F16", source_.NameInSource(name),
+                           Name(piece.dtype()));
+      }
+      if (!got.empty()) got += " + ";
+      got += piece.shape().Str();
+      if (shape.rank() == 2 && piece.rank() == 4 && piece.dim(2) == 1 && piece.dim(3) == 1) {
+        piece = piece.Reshaped({piece.dim(0), piece.dim(1)});
+      }
+      fits = fits && piece.rank() == shape.rank();
+      for (int i = 1; fits && i < shape.rank(); ++i) fits = piece.dim(i) == shape[i];
+      // Compared, not summed: the sizes come from a file.
+      fits = fits && piece.dim(0) <= rows_left;
+      if (fits) rows_left -= piece.dim(0);
+    }
+    if (fits && rows_left == 0) return {};
+    return fmt::format("\"{}\" is {}, expected {}", source_.NameInSource(name), got, shape.Str());
+  }
+
+  Status Complaint() const {
+    std::string list;
+    for (size_t i = 0; i < std::min(problems_.size(), kMaxListed); ++i) {
+      if (i > 0) list += "; ";
+      list += Printable(problems_[i]);
+    }
+    if (problems_.size() > kMaxListed)
+      list += fmt::format("; and {} more", problems_.size() - kMaxListed);
+    const std::string guess = source_.Guess();
+    if (!guess.empty()) list += fmt::format(". It looks like {}", guess);
+    return BadInput("{}: {} problem{} with the {} tensors needed: {}", source_.description(),
+                    problems_.size(), problems_.size() == 1 ? "" : "s", names_.size(), list);
+  }
+
+  TensorSource& source_;
+  Ops& ops_;
+  std::set<std::string> names_;  // visited
+  std::vector<std::string> problems_;
+  std::vector<std::pair<std::string, std::function<Status()>>> prepare_;
+};
+
+class CountVisitor : public WeightVisitor {
+ public:
+  void LinearRows(const std::string&, LinearPtr&, RowRange rows, int64_t, int64_t in,
+                  Bias bias) override {
+    if (rows.begin == 0) count.tensors += bias == Bias::kYes ? 2 : 1;
+    count.parameters += (rows.end - rows.begin) * (in + (bias == Bias::kYes ? 1 : 0));
+  }
+  void Conv(const std::string&, ConvPtr&, int64_t out, int64_t in, int64_t kernel) override {
+    count.tensors += 2;
+    count.parameters += out * (in * kernel * kernel + 1);
+  }
+  void Vector(const std::string&, VectorWeights&, int64_t n) override { Add(n); }
+  void Table(const std::string&, TableWeights&, int64_t rows, int64_t cols) override {
+    Add(rows * cols);
+  }
+
+  WeightCount count;
+
+ private:
+  void Add(int64_t parameters) {
+    count.tensors += 1;
+    count.parameters += parameters;
+  }
+};
+
+}  // namespace
+
+Status LoadWeights(const std::function<void(WeightVisitor&)>& visit, TensorSource& source,
+                   Ops& ops) {
+  LoadVisitor loader(source, ops);
+  visit(loader);
+  return loader.Finish();
+}
+
+WeightCount CountWeights(const std::function<void(WeightVisitor&)>& visit) {
+  CountVisitor counter;
+  visit(counter);
+  return counter.count;
+}
+
+}  // namespace kontext
