@@ -133,6 +133,7 @@ OpCheck& OpCheck::Apart(std::string_view name, const ConstTensorView& src,
 
 bool OpCheck::Fits(const ConstTensorView& view, std::string_view shape) {
   if (view.rank() != static_cast<int>(shape.size())) return false;
+  auto sizes = sizes_;  // so that a misfit fixes no letter, and the message keeps its letters
   for (int i = 0; i < view.rank(); ++i) {
     const char letter = shape[static_cast<size_t>(i)];
     const int64_t got = view.dim(i);
@@ -140,13 +141,14 @@ bool OpCheck::Fits(const ConstTensorView& view, std::string_view shape) {
       if (got != letter - '0') return false;
       continue;
     }
-    int64_t& size = sizes_[Index(letter)];
+    int64_t& size = sizes[Index(letter)];
     if (size < 0) {
       if (got < (letter == 'T' ? 0 : 1)) return false;
       size = got;
     }
     if (got != size) return false;
   }
+  sizes_ = sizes;
   return true;
 }
 
