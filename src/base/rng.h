@@ -2,11 +2,9 @@
 #ifndef KONTEXT_BASE_RNG_H_
 #define KONTEXT_BASE_RNG_H_
 
+#include <array>
 #include <cstdint>
-#include <string>
 #include <vector>
-
-#include "base/status.h"
 
 namespace kontext {
 
@@ -20,6 +18,9 @@ enum class NoiseStream {
 // n standard normal values (spec architecture 13). n must be a multiple of 16, as latents always are.
 // Torch streams: within 2e-6 of torch's, whose last bit depends on its SIMD path.
 std::vector<float> DrawNormal(NoiseStream stream, uint64_t seed, int64_t n);
+
+// Philox4x32-10: Salmon et al., "Parallel random numbers: as easy as 1, 2, 3", SC 2011.
+std::array<uint32_t, 4> Philox4x32(std::array<uint32_t, 4> counter, std::array<uint32_t, 2> key);
 
 }  // namespace kontext
 

@@ -1,0 +1,156 @@
+// Every string of the two vector files against the ids that Hugging Face's fast tokenizers give.
+// KX_NUDGE=tokenizer in the environment swaps two merges and lowers one score first; then these
+// tests must fail (tests/must_fail).
+#include <gtest/gtest.h>
+
+#include <cstdlib>
+#include <filesystem>
+#include <string>
+#include <vector>
+
+#include "io/json.h"
+#include "io/mapped_file.h"
+#include "scratch_folder.h"
+#include "tokenize/clip_bpe.h"
+#include "tokenize/t5_unigram.h"
+
+namespace kontext {
+namespace {
+
+const std::string kRoot = KX_SOURCE_DIR;
+const std::string kFluxClip = kRoot + "/tests/data/tokenizers/flux1/clip";
+const std::string kFluxT5 = kRoot + "/tests/data/tokenizers/flux1/t5";
+const std::string kMiniClip = kRoot + "/models/mini/tokenizer";
+const std::string kMiniT5 = kRoot + "/models/mini/tokenizer_2";
+
+std::string ReadText(const std::string& path) {
+  Result<std::string> text = ReadTextFile(path, int64_t{1} << 30);
+  EXPECT_TRUE(text.ok()) << text.message();
+  return text.ok() ? *text : "";
+}
+
+Json ReadVectors(const std::string& name) {
+  Result<Json> json = ReadJsonFile(kRoot + "/tests/data/vectors/" + name);
+  EXPECT_TRUE(json.ok()) << json.message();
+  return json.ok() ? *json : Json();
+}
+
+bool Nudged() {
+  const char* what = std::getenv("KX_NUDGE");
+  return what != nullptr && std::string(what) == "tokenizer";
+}
+
+ClipBpe LoadClip(const std::string& folder) {
+  ScratchFolder scratch;
+  std::string merges = ReadText(folder + "/merges.txt");
+  if (Nudged()) {
+    // The first two merges change places.
+    const size_t first = merges.find('\n') + 1, second = merges.find('\n', first) + 1;
+    const size_t end = merges.find('\n', second) + 1;
+    merges = merges.substr(0, first) + merges.substr(second, end - second) +
+             merges.substr(first, second - first) + merges.substr(end);
+  }
+  scratch.Write("merges.txt", merges);
+  scratch.Write("vocab.json", ReadText(folder + "/vocab.json"));
+  Result<ClipBpe> clip = ClipBpe::Load(scratch.path());
+  EXPECT_TRUE(clip.ok()) << clip.message();
+  return std::move(*clip);
+}
+
+// From the tokenizer.json alone.
+T5Unigram LoadT5Json(const std::string& folder) {
+  ScratchFolder scratch;
+  std::string text = ReadText(folder + "/tokenizer.json");
+  if (Nudged()) {
+    Json json = Json::parse(text);
+    for (Json& piece : json["model"]["vocab"]) {
+      if (piece[0] == "\u2581the") piece[1] = piece[1].get<double>() - 50;
+    }
+    text = json.dump();
+  }
+  scratch.Write("tokenizer.json", text);
+  Result<T5Unigram> t5 = T5Unigram::Load(scratch.path());
+  EXPECT_TRUE(t5.ok()) << t5.message();
+  return std::move(*t5);
+}
+
+std::vector<int32_t> ClipIds(const ClipBpe& clip, const std::string& text) {
+  const Result<TokenIds> out = clip.Encode(text, 77);
+  EXPECT_TRUE(out.ok()) << out.message();
+  if (!out.ok()) return {};
+  EXPECT_EQ(out->ids.size(), 77u);
+  for (size_t i = static_cast<size_t>(out->used); i < 77; ++i)
+    EXPECT_EQ(out->ids[i], clip.eos_id());
+  return {out->ids.begin(), out->ids.begin() + out->used};
+}
+
+std::vector<int32_t> T5Ids(const T5Unigram& t5, const std::string& text) {
+  const Result<TokenIds> out = t5.EncodeWhole(text);
+  EXPECT_TRUE(out.ok()) << out.message();
+  return out.ok() ? out->ids : std::vector<int32_t>();
+}
+
+using Ids = std::vector<int32_t>;
+
+TEST(TokenizerVectors, SpecClip) {
+  const ClipBpe clip = LoadClip(kFluxClip);
+  EXPECT_EQ(clip.vocab_size(), 49408);
+  const Json vectors = ReadVectors("vectors_tokenizer.json");
+  for (const Json& v : vectors["clip"]) {
+    EXPECT_EQ(ClipIds(clip, v["text"]), v["fast"].get<Ids>()) << v["text"];
+  }
+  EXPECT_EQ(vectors["clip"].size(), 24u);
+}
+
+// "fast" is Hugging Face's rule, which is ours in both forms: grapheme clusters, shortest match.
+// For stacked combining marks ("Ha\u0338\u0301llo") SentencePiece's own longest match would differ.
+TEST(TokenizerVectors, SpecT5) {
+  const T5Unigram t5 = LoadT5Json(kFluxT5);
+  EXPECT_EQ(t5.vocab_size(), 32100);
+  const Json vectors = ReadVectors("vectors_tokenizer.json");
+  for (const Json& v : vectors["t5"]) {
+    const Result<TokenIds> out = t5.Encode(v["text"].get<std::string>(), 512);
+    ASSERT_TRUE(out.ok()) << out.message();
+    EXPECT_EQ(Ids(out->ids.begin(), out->ids.begin() + out->used), v["fast"].get<Ids>())
+        << v["text"];
+  }
+  EXPECT_EQ(vectors["t5"].size(), 30u);
+}
+
+TEST(TokenizerVectors, HuggingFaceClip) {
+  const ClipBpe flux = LoadClip(kFluxClip), mini = LoadClip(kMiniClip);
+  EXPECT_EQ(mini.vocab_size(), 1077);
+  const Json vectors = ReadVectors("vectors_tokenizer_hf.json");
+  for (const Json& v : vectors["rows"]) {
+    EXPECT_EQ(ClipIds(flux, v["text"]), v["flux1"]["clip"].get<Ids>()) << v["text"];
+    EXPECT_EQ(ClipIds(mini, v["text"]), v["mini"]["clip"].get<Ids>()) << v["text"];
+  }
+  EXPECT_GT(vectors["rows"].size(), 500u);
+}
+
+TEST(TokenizerVectors, HuggingFaceT5) {
+  const T5Unigram flux = LoadT5Json(kFluxT5), mini = LoadT5Json(kMiniT5);
+  for (const Json& v : ReadVectors("vectors_tokenizer_hf.json")["rows"]) {
+    EXPECT_EQ(T5Ids(flux, v["text"]), v["flux1"]["t5"].get<Ids>()) << v["text"];
+    EXPECT_EQ(T5Ids(mini, v["text"]), v["mini"]["t5"].get<Ids>()) << v["text"];
+  }
+}
+
+// The same ids from SentencePiece's own search. The miniature's tokenizer.json puts a space before
+// every word, a spiece.model (as FLUX.1's tokenizer.json) only before the first: after special
+// tokens they differ, and there the file has t5_first.
+TEST(TokenizerVectors, HuggingFaceT5FromSentencePiece) {
+  const Result<T5Unigram> mini = T5Unigram::Load(kMiniT5);
+  ASSERT_TRUE(mini.ok()) << mini.message();
+  EXPECT_EQ(mini->max_length(), 48);
+  EXPECT_EQ(mini->vocab_size(), 530);
+  for (const Json& v : ReadVectors("vectors_tokenizer_hf.json")["rows"]) {
+    const Json& want = v["mini"];
+    EXPECT_EQ(T5Ids(*mini, v["text"]),
+              (want.contains("t5_first") ? want["t5_first"] : want["t5"]).get<Ids>())
+        << v["text"];
+  }
+}
+
+}  // namespace
+}  // namespace kontext
