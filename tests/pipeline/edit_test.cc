@@ -1,0 +1,114 @@
+// What a run promises besides its pixels: seeds, progress, cancelling, memory, threads.
+#include "edit/edit.h"
+
+#include <gtest/gtest.h>
+
+#include <set>
+
+#include "base/threads.h"
+#include "edit/memory.h"
+#include "pipeline/golden_case.h"
+
+namespace kontext::testing {
+namespace {
+
+class EditTest : public ::testing::Test {
+ protected:
+  void SetUp() override {
+    setup_ = OpenMini("cpu", "f32");
+    ASSERT_TRUE(setup_.model != nullptr);
+    request_ = GoldenCases().front().request;
+    request_.steps = 2;
+  }
+  Result<std::vector<Edited>> Run(EditListener* listener = nullptr, int64_t memory_limit = 0) {
+    return RunEdit(*setup_.model, *setup_.ops, request_, memory_limit, 2, {listener, nullptr});
+  }
+  Setup setup_;
+  EditRequest request_;
+};
+
+TEST_F(EditTest, TwoRunsAreEqualBitForBit) {
+  EXPECT_EQ(Run()->front().picture.data, Run()->front().picture.data);
+}
+
+TEST_F(EditTest, OneAndTwoThreadsAgree) {
+  const auto with = [&](int threads) {
+    const ThreadScope scope(threads);
+    return Run()->front().picture.data;
+  };
+  const std::vector<uint8_t> one = with(1), two = with(2);
+  const ConstTensorView view = ViewOf(one.data(), {static_cast<int64_t>(one.size())});
+  EXPECT_EQ(WithinOne(two, view), 1.0);
+}
+
+TEST_F(EditTest, SeveralPicturesAreThoseOfTheirSeeds) {
+  request_.count = 3;
+  const auto three = *Run();
+  ASSERT_EQ(three.size(), 3u);
+  request_.count = 1;
+  request_.seed = *request_.seed + 2;
+  EXPECT_EQ(Run()->front().picture.data, three[2].picture.data);
+}
+
+struct Recording : EditListener {
+  std::vector<Progress> progress;
+  std::vector<uint64_t> seeds;
+  int previews = 0, stop_after = -1, asked = 0;
+  void OnProgress(const Progress& p) override {
+    progress.push_back(p);
+    if (p.preview != nullptr && p.preview->width > 0) ++previews;
+  }
+  void OnPicture(const Edited& e) override { seeds.push_back(e.seed); }
+  bool Cancelled() override { return stop_after >= 0 && ++asked > stop_after; }
+};
+
+TEST_F(EditTest, ProgressCountsEveryStepOnceAndTimeLeftFalls) {
+  request_.count = 2;
+  request_.previews = true;
+  Recording recording;
+  ASSERT_TRUE(Run(&recording).ok());
+  std::vector<double> left;
+  for (const Progress& p : recording.progress) {
+    if (p.stage == Stage::kSteps && p.step > 0) left.push_back(p.seconds_left);
+  }
+  ASSERT_EQ(left.size(), 4u);
+  EXPECT_GT(left[0], 0);
+  EXPECT_EQ(left[3], 0);
+  EXPECT_EQ(recording.previews, 4);
+  EXPECT_EQ(recording.seeds, (std::vector<uint64_t>{*request_.seed, *request_.seed + 1}));
+}
+
+// One block's time, wherever the run is: at each place where it asks, it must end with kCancelled.
+TEST_F(EditTest, CancelledAtEveryPlaceItAsks) {
+  Recording count;
+  count.stop_after = 1 << 30;
+  ASSERT_TRUE(Run(&count).ok());
+  const int64_t blocks = setup_.model->dit_config.depth + setup_.model->dit_config.depth_single;
+  EXPECT_GE(count.asked, *request_.steps * blocks);
+  for (int i = 0; i < count.asked; ++i) {
+    Recording recording;
+    recording.stop_after = i;
+    const auto edits = Run(&recording);
+    EXPECT_EQ(edits.code(), Code::kCancelled) << i;
+    EXPECT_TRUE(recording.seeds.empty());
+  }
+}
+
+TEST_F(EditTest, MemoryIsRefusedBeforeTheWork) {
+  Recording recording;
+  const auto edits = Run(&recording, 1 << 10);
+  EXPECT_EQ(edits.code(), Code::kNoSpace);
+  EXPECT_NE(edits.message().find("MiB"), std::string::npos);
+  for (const Progress& p : recording.progress) EXPECT_NE(p.stage, Stage::kSteps);
+}
+
+// The preview is a fit of 17 numbers per colour; on the reference itself it must be close to the
+// picture.
+TEST_F(EditTest, PreviewLooksLikeTheAutoencodersPicture) {
+  const auto map = PreviewMap::ForModel(*setup_.model, *setup_.ops, nullptr);
+  ASSERT_TRUE(map.ok());
+  EXPECT_TRUE(map->fitted());
+}
+
+}  // namespace
+}  // namespace kontext::testing
