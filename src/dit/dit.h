@@ -24,6 +24,16 @@ using TokenId = std::array<float, 3>;
 // How timestep and guidance are rounded before their embedding (spec architecture 7).
 enum class TimestepPrecision { kExact, kBfl, kDiffusers };
 
+// The sizes of a run beside the model's own.
+struct DitPlan {
+  int64_t text = 0, target = 0, reference = 0;  // Tt, Ti, Tr
+  int64_t steps = 0;
+  int64_t tokens() const { return text + target + reference; }  // T
+};
+
+// The bytes a DitRun will allocate; kUsage or kBadInput if plan or config are out of bounds.
+Result<int64_t> DitRunBytes(const DitConfig& config, const DitPlan& plan, DType activations);
+
 // What stays the same over all steps of one edit.
 struct DitInputs {
   ConstTensorView txt;           // [Tt, context] F32: T5 states
@@ -49,7 +59,7 @@ class DitRun {
   // timesteps[step].
   Status Forward(int step, ConstTensorView tokens, TensorView velocity);
 
-  int64_t activation_bytes() const;
+  int64_t activation_bytes() const;  // as DitRunBytes said
 
  private:
   struct Impl;

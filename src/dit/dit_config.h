@@ -6,7 +6,11 @@
 #include <array>
 #include <cstdint>
 
+#include "base/status.h"
+
 namespace kontext {
+
+inline constexpr int64_t kTimestepChannels = 256;  // of the sinusoids (BFL model.py:99)
 
 struct DitConfig {
   int64_t in_channels = 64;  // 16 latent channels x 2 x 2
@@ -24,6 +28,9 @@ struct DitConfig {
 
   int64_t head_dim() const { return hidden / heads; }  // Dh
 };
+
+// kBadInput if the sizes contradict each other or are beyond anything that could be meant.
+Status CheckDitConfig(const DitConfig& config);
 
 }  // namespace kontext
 
