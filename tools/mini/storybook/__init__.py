@@ -1,0 +1,1 @@
+"""The drawn storybook world of the mini model: drawing it, speaking about it, training on it, measuring in it."""

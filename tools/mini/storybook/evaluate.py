@@ -1,0 +1,120 @@
+"""Measures how well a model edits, against drawn ground truth: accuracy for each kind of edit, and the PSNR of
+what should stay.
+
+Answers come from Diffusers (default), from the kontext command (--kontext), or from the autoencoder alone
+(--ceiling). The same numbers make the same cases and the same noise for each. With --json the verdicts are kept, and
+--against compares with verdicts kept before, case by case.
+"""
+from __future__ import annotations
+
+import argparse
+import json
+import math
+import pathlib
+import sys
+
+import numpy as np
+from PIL import Image
+
+from .cases import Case, Verdict, judge, make_cases
+from .draw import pixels
+from .engines import CeilingEngine, DiffusersEngine, Engine, KontextEngine
+from .language import KINDS
+from .storage import REPO_MODEL
+
+BATCH = 12
+
+
+def run(engine: Engine, cases: list[Case], sheet: list | None = None) -> list[Verdict]:
+    verdicts = []
+    for k in range(0, len(cases), BATCH):
+        part = cases[k:k + BATCH]
+        for case, made in zip(part, engine.answer(part)):
+            verdicts.append(judge(case.edit, made))
+            if sheet is not None:
+                sheet.append(np.concatenate([pixels(case.edit.source), made, pixels(case.edit.target)]))
+        print(f"{len(verdicts)}/{len(cases)} cases", file=sys.stderr, flush=True)
+    return verdicts
+
+
+def summarise(cases: list[Case], verdicts: list[Verdict]) -> dict:
+    def accuracy(of):
+        return sum(of) / len(of)
+    kinds = {kind: accuracy([v.right for c, v in zip(cases, verdicts) if c.edit.kind == kind]) for kind in KINDS}
+    everything = accuracy([v.right for v in verdicts])
+    kept = [v.kept_db for v in verdicts if v.kept_db is not None]
+    return {"kinds": kinds, "all": everything, "kept_db": sum(kept) / len(kept), "cases": len(cases),
+            "standard_error": math.sqrt(everything * (1 - everything) / len(cases)),
+            "right": [v.right for v in verdicts], "instructions": [c.edit.instruction for c in cases]}
+
+
+def table(summary: dict) -> str:
+    """Markdown."""
+    head = [*summary["kinds"], "all", "what should stay"]
+    row = [f"{v:.2f}" for v in summary["kinds"].values()]
+    row += [f"{summary['all']:.3f} +- {summary['standard_error']:.3f}", f"{summary['kept_db']:.1f} dB"]
+    return "\n".join("| " + " | ".join(cells) + " |" for cells in (head, ["---"] * len(head), row))
+
+
+def comparison(now: dict, before: dict) -> str:
+    """Paired: only the cases on which the two differ tell them apart."""
+    if now["instructions"] != before["instructions"]:
+        raise ValueError("--against: those verdicts are about other cases; use the same --per-kind, --seed, --repeats")
+    difference = np.array(now["right"], float) - np.array(before["right"], float)
+    error = difference.std(ddof=1) / math.sqrt(len(difference))
+    return (f"all {difference.mean():+.3f} +- {error:.3f} (standard error), better on {int((difference > 0).sum())} cases, "
+            f"worse on {int((difference < 0).sum())}; what should stay {now['kept_db'] - before['kept_db']:+.2f} dB")
+
+
+def contact_sheet(columns: list[np.ndarray]) -> Image.Image:
+    """The cases' columns, BATCH of them side by side."""
+    columns = columns + [np.zeros_like(columns[0])] * (-len(columns) % BATCH)
+    rows = [np.concatenate(columns[k:k + BATCH], 1) for k in range(0, len(columns), BATCH)]
+    return Image.fromarray(np.concatenate(rows).round().astype(np.uint8))
+
+
+def choose_engine(a) -> Engine:
+    if a.ceiling:
+        return CeilingEngine(a.model)
+    if a.kontext:
+        return KontextEngine(a.kontext, a.model, a.steps, a.guidance)
+    return DiffusersEngine(a.model, a.steps, a.guidance)
+
+
+def arguments(argv=None) -> argparse.Namespace:
+    p = argparse.ArgumentParser(prog="evaluate", description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    p.add_argument("--model", type=pathlib.Path, default=REPO_MODEL, help="model directory (default: %(default)s)")
+    who = p.add_mutually_exclusive_group()
+    who.add_argument("--kontext", type=pathlib.Path, metavar="COMMAND", help="run this command instead of Diffusers")
+    who.add_argument("--ceiling", action="store_true", help="what the autoencoder alone would allow")
+    p.add_argument("--per-kind", type=int, default=12, help="cases for each of the %d kinds (default: %%(default)s)" % len(KINDS))
+    p.add_argument("--repeats", type=int, default=1, help="ask each case again with other noise (default: %(default)s)")
+    p.add_argument("--steps", type=int, default=16)
+    p.add_argument("--guidance", type=float, default=2.5)
+    p.add_argument("--seed", type=int, default=12345, help="of the cases")
+    p.add_argument("--threads", type=int, help="of PyTorch")
+    p.add_argument("--json", type=pathlib.Path, help="keep the verdicts here")
+    p.add_argument("--against", type=pathlib.Path, help="verdicts kept before, to compare with")
+    p.add_argument("--sheet", type=pathlib.Path, help="PNG of all cases, each a column: source, made, target")
+    return p.parse_args(argv)
+
+
+def main() -> None:
+    a = arguments()
+    if a.threads:
+        import torch
+        torch.set_num_threads(a.threads)
+    cases = [c for r in range(a.repeats) for c in make_cases(a.per_kind, a.seed, noise_seed=1_000_000 * r)]
+    sheet = [] if a.sheet else None
+    summary = summarise(cases, run(choose_engine(a), cases, sheet))
+    print(table(summary))
+    if a.json:
+        a.json.write_text(json.dumps(summary))
+    if a.against:
+        print(comparison(summary, json.loads(a.against.read_text())))
+    if a.sheet:
+        contact_sheet(sheet).save(a.sheet)
+
+
+if __name__ == "__main__":
+    main()
