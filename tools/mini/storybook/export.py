@@ -24,7 +24,8 @@ def _released_name(part: str, name: str) -> str:
 def export(model_dir: pathlib.Path, checkpoint: pathlib.Path | None, out: pathlib.Path) -> None:
     if out.exists():
         raise SystemExit(f"{out}: is there already; name a new directory")
-    shutil.copytree(model_dir, out, ignore=shutil.ignore_patterns("*.safetensors", "README.md"))
+    for directory in (REPO_MODEL, model_dir):   # the first for what training does not make: index, scheduler, sizes
+        shutil.copytree(directory, out, ignore=shutil.ignore_patterns("*.safetensors", "README.md"), dirs_exist_ok=True)
     for part, file in _WEIGHTS.items():
         if part == "transformer" and checkpoint:
             weights = torch.load(checkpoint)["average"]
@@ -32,6 +33,7 @@ def export(model_dir: pathlib.Path, checkpoint: pathlib.Path | None, out: pathli
             weights = load_file(model_dir / part / file)
         save_file({_released_name(part, k): w.to(torch.bfloat16).contiguous() for k, w in weights.items()},
                   out / part / file, metadata={"format": "pt"})
+        (out / part / file).chmod(0o644)    # safetensors writes for the owner alone
 
 
 def main() -> None:

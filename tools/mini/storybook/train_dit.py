@@ -129,7 +129,7 @@ def train(a) -> None:
     print(f"ended at step {run.step}", flush=True)
 
 
-def main() -> None:
+def arguments(argv=None) -> argparse.Namespace:
     p = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     p.add_argument("--cache", type=pathlib.Path, required=True, help="made by storybook.cache")
     p.add_argument("--work", type=pathlib.Path, required=True, help="folder of checkpoints, and of STOP and PAUSE")
@@ -146,7 +146,11 @@ def main() -> None:
     p.add_argument("--save-s", type=float, default=240, help="seconds between checkpoints")
     p.add_argument("--threads", type=int, default=2)
     p.add_argument("--seed", type=int, default=1)
-    a = p.parse_args()
+    return p.parse_args(argv)
+
+
+def main() -> None:
+    a = arguments()
     torch.set_num_threads(a.threads)
     train(a)
 
