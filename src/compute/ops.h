@@ -45,7 +45,7 @@ class ConvWeights {
 // keeps q, k and v apart). F32, BF16 or F16. The backend may keep pointing into this memory, so it
 // must stay mapped for as long as the handle lives.
 struct LinearSource {
-  std::vector<ConstTensorView> weight;  // each [n_i, K]; sum n_i = N
+  std::vector<ConstTensorView> weight;  // each [n_i, K], all of one dtype; sum n_i = N
   std::vector<ConstTensorView> bias;    // each [n_i]; or none at all
 };
 

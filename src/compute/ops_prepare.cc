@@ -16,6 +16,8 @@ Result<std::unique_ptr<LinearWeights>> Ops::PrepareLinear(const LinearSource& so
   for (size_t i = 0; i < source.weight.size() && c.status().ok(); ++i) {
     const ConstTensorView& part = source.weight[i];
     c.Size('n', -1).Arg(fmt::format("weight part {}", i), part, "nK", Kind::kWeight);
+    c.That(part.dtype() == source.weight[0].dtype(), "weight part {} is {}, expected {} as part 0",
+           i, Name(part.dtype()), Name(source.weight[0].dtype()));
     if (!source.bias.empty()) {
       c.Arg(fmt::format("bias part {}", i), source.bias[i], "n", Kind::kWeight);
     }

@@ -1,0 +1,199 @@
+// LayerNorm, ModulatedLayerNorm, RmsNorm and GroupNorm.
+//
+// Bound of (x - mean) / sigma over D values, sigma = sqrt(variance + eps): the mean is off by D
+// roundings of mean |x|, so a centred value by that and one rounding of x: `centred`. The
+// variance's sum adds D roundings and the centred values' own error; its root halves both. Then 4
+// roundings: division, root, product, product with the weight.
+#include <fmt/format.h>
+
+#include <cmath>
+
+#include "conformance/harness.h"
+
+namespace kontext::conformance {
+namespace {
+
+class NormTest : public Conformance {};
+
+// The error of the normalised x[begin], x[begin + 1], ... with D values in all, before any affine.
+Values NormalisedBound(const Values& x, double eps) {
+  const auto count = static_cast<double>(x.size());
+  double mean = 0, mean_abs = 0, variance = 0;
+  for (double v : x) {
+    mean += v / count;
+    mean_abs += std::abs(v) / count;
+  }
+  for (double v : x) variance += (v - mean) * (v - mean) / count;
+  const double sigma = std::sqrt(variance + eps);
+  Values bound;
+  for (double v : x) {
+    const double centred = kU32 * ((count + 1) * mean_abs + std::abs(v));
+    const double relative = count / 2 * kU32 + centred / sigma + 4 * kU32;
+    bound.push_back(centred / sigma + std::abs(v - mean) / sigma * relative);
+  }
+  return bound;
+}
+
+struct Sizes {
+  int64_t rows, channels;
+};
+constexpr Sizes kSizes[] = {{1, 1},  {1, 3},   {3, 7},   {7, 17},  {17, 33},
+                            {2, 63}, {65, 65}, {5, 129}, {3, 255}, {4, 1024}};
+
+// Bounds of all rows of src [T,D].
+Values RowBounds(const Values& x, int64_t channels, double eps) {
+  Values bound;
+  for (auto row = x.begin(); row != x.end(); row += channels) {
+    const Values b = NormalisedBound(Values(row, row + channels), eps);
+    bound.insert(bound.end(), b.begin(), b.end());
+  }
+  return bound;
+}
+
+TEST_P(NormTest, LayerNorm) {
+  int round = 0;
+  for (const Sizes& s : kSizes) {
+    for (DType in : kActivationDtypes) {
+      for (DType out : kActivationDtypes) {
+        for (bool affine : {false, true}) {
+          Draw draw(static_cast<uint32_t>(++round));
+          const float eps = round % 2 == 0 ? 1e-5f : 1e-6f;
+          const Shape shape = {s.rows, s.channels};
+          // Means beside and away from 0: cancellation is part of the op.
+          const HostTensor src = draw.Tensor(in, shape, round % 3, round % 4 == 0 ? 2.0 : 0.0);
+          const HostTensor weight = draw.Tensor(DType::kF32, {s.channels}, 0, 1.5),
+                           bias = draw.Tensor(DType::kF32, {s.channels});
+          const ConstTensorView w = affine ? weight.view() : ConstTensorView(),
+                                b = affine ? bias.view() : ConstTensorView();
+          HostTensor dst(out, shape, round % 2), want(DType::kF32, shape);
+          ops->LayerNorm(src.view(), w, b, eps, dst.view());
+          oracle->LayerNorm(src.view(), w, b, eps, want.view());
+          Values bound = RowBounds(src.values(), s.channels, static_cast<double>(eps));
+          const Values ws = weight.values(), want_values = want.values();
+          for (size_t i = 0; i < bound.size(); ++i) {
+            bound[i] *= affine ? std::abs(ws[i % ws.size()]) : 1;
+            bound[i] += kU32 * std::abs(want_values[i]);  // the bias
+          }
+          Compare("LayerNorm",
+                  fmt::format("{} {} -> {}{}", shape.Str(), Name(in), Name(out),
+                              affine ? " affine" : ""),
+                  dst, want_values, bound);
+        }
+      }
+    }
+  }
+}
+
+// (1 + scale) * n + shift, in whatever order: n's error times 1 + |scale|, and 3 roundings of
+// values no larger than (1 + |scale|) |n| + |shift|.
+TEST_P(NormTest, ModulatedLayerNorm) {
+  int round = 0;
+  for (const Sizes& s : kSizes) {
+    for (DType in : kActivationDtypes) {
+      for (DType out : kActivationDtypes) {
+        Draw draw(static_cast<uint32_t>(++round));
+        const Shape shape = {s.rows, s.channels};
+        const HostTensor src = draw.Tensor(in, shape, round % 3, round % 2 == 0 ? 1.0 : 0.0);
+        const HostTensor shift = draw.Tensor(DType::kF32, {s.channels}),
+                         scale = draw.Tensor(DType::kF32, {s.channels});
+        HostTensor dst(out, shape, round % 2), want(DType::kF32, shape), n(DType::kF32, shape);
+        ops->ModulatedLayerNorm(src.view(), shift.view(), scale.view(), 1e-6f, dst.view());
+        oracle->ModulatedLayerNorm(src.view(), shift.view(), scale.view(), 1e-6f, want.view());
+        oracle->LayerNorm(src.view(), {}, {}, 1e-6f, n.view());
+        Values bound = RowBounds(src.values(), s.channels, 1e-6);
+        const Values ns = n.values(), shifts = shift.values(), scales = scale.values();
+        for (size_t i = 0; i < bound.size(); ++i) {
+          const size_t d = i % scales.size();
+          const double factor = 1 + std::abs(scales[d]);
+          // Twice the roundings, as the oracle composes the op from F32 intermediates itself.
+          bound[i] =
+              factor * bound[i] + 6 * kU32 * (factor * std::abs(ns[i]) + std::abs(shifts[d]));
+        }
+        Compare("ModulatedLayerNorm", fmt::format("{} {} -> {}", shape.Str(), Name(in), Name(out)),
+                dst, want.values(), bound);
+      }
+    }
+  }
+}
+
+// The sum of squares is off by D + 1 roundings, its root by half of that; eps, root, division and
+// two products add 4.5. All relative: D/2 + 5.
+TEST_P(NormTest, RmsNorm) {
+  int round = 0;
+  for (const Sizes& s : kSizes) {
+    for (DType in : kActivationDtypes) {
+      for (DType out : kActivationDtypes) {
+        Draw draw(static_cast<uint32_t>(++round));
+        const Shape flat = {s.rows, s.channels}, heads = {2, s.rows, s.channels};
+        const Shape shape = round % 2 == 0 ? flat : heads;
+        const HostTensor src = draw.Tensor(in, shape, round % 3);
+        const HostTensor weight = draw.Tensor(DType::kF32, {s.channels}, 0, 1.5);
+        HostTensor dst(out, shape, round % 2), want(DType::kF32, shape);
+        ops->RmsNorm(src.view(), weight.view(), 1e-6f, dst.view());
+        oracle->RmsNorm(src.view(), weight.view(), 1e-6f, want.view());
+        Values bound = Abs(want.values());
+        for (double& b : bound) b *= (static_cast<double>(s.channels) / 2 + 5) * kU32;
+        Compare("RmsNorm", fmt::format("{} {} -> {}", shape.Str(), Name(in), Name(out)), dst,
+                want.values(), bound);
+      }
+    }
+  }
+}
+
+struct PictureSizes {
+  int64_t height, width, channels;
+  int groups;
+};
+constexpr PictureSizes kPictures[] = {{1, 1, 1, 1},    {1, 3, 4, 2},    {7, 5, 6, 3},
+                                      {3, 17, 32, 32}, {9, 7, 64, 32},  {5, 13, 96, 8},
+                                      {33, 17, 8, 4},  {17, 3, 512, 32}};
+
+TEST_P(NormTest, GroupNorm) {
+  int round = 0;
+  for (const PictureSizes& s : kPictures) {
+    for (DType in : kActivationDtypes) {
+      for (DType out : kActivationDtypes) {
+        Draw draw(static_cast<uint32_t>(++round));
+        const Activation act = kActivations[round % 4];
+        const Shape shape = {s.height, s.width, s.channels};
+        const HostTensor src = draw.Tensor(in, shape, 0, round % 3 == 0 ? 1.0 : 0.0);
+        const HostTensor weight = draw.Tensor(DType::kF32, {s.channels}, 0, 1.5),
+                         bias = draw.Tensor(DType::kF32, {s.channels});
+        HostTensor dst(out, shape), want(DType::kF32, shape), linear(DType::kF32, shape);
+        ops->GroupNorm(src.view(), weight.view(), bias.view(), s.groups, 1e-6f, act, dst.view());
+        oracle->GroupNorm(src.view(), weight.view(), bias.view(), s.groups, 1e-6f, act,
+                          want.view());
+        oracle->GroupNorm(src.view(), weight.view(), bias.view(), s.groups, 1e-6f,
+                          Activation::kNone, linear.view());
+        const Values x = src.values(), y = linear.values(), w = weight.values();
+        const auto channels = static_cast<size_t>(s.channels);
+        const size_t group = channels / static_cast<size_t>(s.groups);
+        Values bound(x.size());
+        for (size_t c0 = 0; c0 < channels; c0 += group) {
+          std::vector<size_t> members;
+          Values values;
+          for (size_t i = 0; i < x.size(); ++i) {
+            if (i % channels < c0 || i % channels >= c0 + group) continue;
+            members.push_back(i);
+            values.push_back(x[i]);
+          }
+          const Values normalised = NormalisedBound(values, 1e-6);
+          for (size_t m = 0; m < members.size(); ++m) {
+            const size_t i = members[m];
+            const double error = normalised[m] * std::abs(w[i % channels]) + kU32 * std::abs(y[i]);
+            bound[i] = ActivationBound(act, y[i], error);
+          }
+        }
+        Compare("GroupNorm",
+                fmt::format("{} groups {} {} -> {} act {}", shape.Str(), s.groups, Name(in),
+                            Name(out), static_cast<int>(act)),
+                dst, want.values(), bound);
+      }
+    }
+  }
+}
+
+INSTANTIATE_TEST_SUITE_P(Backends, NormTest, testing::ValuesIn(Configs()), ConfigName);
+
+}  // namespace
+}  // namespace kontext::conformance

@@ -1,0 +1,1 @@
+void Commands(App& app) { app.add_subcommand("edit", "--seed"); }

@@ -1,0 +1,2 @@
+// A command that reaches behind the public headers.
+#include "edit/edit.h"

@@ -1,0 +1,2 @@
+// oneDNN outside of compute/cpu.
+#include <oneapi/dnnl/dnnl.hpp>

@@ -1,0 +1,2 @@
+// Includes a folder of its own level.
+#include "compute/ops.h"

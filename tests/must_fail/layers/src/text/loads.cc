@@ -1,0 +1,2 @@
+// A network that reads files.
+#include "io/json.h"
