@@ -1,0 +1,40 @@
+// Attention with a streaming softmax (Milakov and Gimelshein 2018; Dao et al. 2022,
+// "FlashAttention"): blocks of keys pass by a panel of queries, whose running maximum, sum and
+// output are corrected as they go. All products are computed transposed, S^T = K Q^T and O^T = V^T
+// P^T, so that a column panel of scores is already the right operand of the second product and
+// maxima and sums run down columns, without a shuffle.
+#ifndef KONTEXT_COMPUTE_CPU_ATTENTION_H_
+#define KONTEXT_COMPUTE_CPU_ATTENTION_H_
+
+#include <cstdint>
+
+#include "base/status.h"
+#include "compute/cpu/workspace.h"
+#include "compute/ops.h"
+#include "tensor/view.h"
+
+namespace kontext::cpu {
+
+// Shapes and operands of one call, and where its packed forms lie.
+struct AttentionCall {
+  ConstTensorView q, k, v;  // [H,Tq,Dh], [H,Tk,Dh]
+  AttentionOptions options;
+  TensorView dst;  // [Tq,H*Dh]
+
+  int64_t queries = 0, keys = 0, channels = 0;  // Tq, Tk, Dh
+  int64_t block_keys = 0;                       // keys per step of the streaming softmax
+  // Per head of a group: row panels of K [Tk/4][Dh][4], of V^T [Dh/4][Tk][4], and the relative bias
+  // times log2(e), turned round so that it runs with the query: turned[Tk-1 - j + i].
+  float* packed_k = nullptr;
+  float* packed_v = nullptr;
+  float* turned_bias = nullptr;
+  int64_t k_stride = 0, v_stride = 0, bias_stride = 0;  // floats from head to head
+};
+
+// Status-returning body of Ops::Attention.
+Status Attend(ConstTensorView q, ConstTensorView k, ConstTensorView v, const AttentionOptions& o,
+              TensorView dst, Workspace& space);
+
+}  // namespace kontext::cpu
+
+#endif  // KONTEXT_COMPUTE_CPU_ATTENTION_H_

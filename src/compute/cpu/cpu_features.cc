@@ -1,0 +1,99 @@
+#include "compute/cpu/cpu_features.h"
+
+#include <cstdlib>
+#include <string>
+#include <utility>
+
+#include "compute/cpu/onednn.h"
+#include "compute/cpu/targets.h"
+
+#if defined(__x86_64__)
+#include <cpuid.h>
+#endif
+#include <hwy/highway.h>
+#include <hwy/targets.h>
+
+namespace kontext::cpu {
+namespace {
+
+constexpr std::pair<std::string_view, Isa> kIsaNames[] = {
+    {"sse4", Isa::kSse4},
+    {"avx2", Isa::kAvx2},
+    {"avx512", Isa::kAvx512},
+    {"avx512_vnni", Isa::kAvx512Vnni},
+    {"avx512_bf16", Isa::kAvx512Bf16},
+    {"amx", Isa::kAmx},
+};
+
+// Highway's targets above the limit. It knows nothing of bf16 and AMX; oneDNN is told itself.
+int64_t TargetsAbove(Isa limit) {
+  if (limit == Isa::kSse4) return HWY_AVX2 | HWY_AVX3;
+  if (limit == Isa::kAvx2) return HWY_AVX3;
+  return 0;
+}
+
+Result<CpuFeatures> LimitProcess() {
+  const CpuFeatures have = DetectCpuFeatures();
+  const char* name = std::getenv("KONTEXT_ISA");
+  if (name == nullptr || *name == '\0') return have;
+  KX_ASSIGN_OR_RETURN(const Isa limit, ParseIsa(name));
+  KX_RETURN_IF_ERROR(onednn::LimitIsa(limit));
+  hwy::DisableTargets(TargetsAbove(limit));
+  return Limit(have, limit);
+}
+
+}  // namespace
+
+CpuFeatures DetectCpuFeatures() {
+  CpuFeatures f;
+#if defined(__x86_64__)
+  const int64_t targets =
+      hwy::SupportedTargets();  // also knows whether the system saves the registers
+  f.sse4 = (targets & HWY_SSE4) != 0;
+  f.avx2 = (targets & HWY_AVX2) != 0;
+  f.avx512 = (targets & HWY_AVX3) != 0;
+  unsigned a = 0, b = 0, c = 0, d = 0;
+  if (f.avx512 && __get_cpuid_count(7, 0, &a, &b, &c, &d) != 0) {
+    f.vnni = (c & (1u << 11)) != 0;
+    f.amx = (d & (1u << 22)) != 0 && (d & (1u << 24)) != 0;  // AMX-BF16, AMX-TILE
+    if (__get_cpuid_count(7, 1, &a, &b, &c, &d) != 0) f.bf16 = (a & (1u << 5)) != 0;
+  }
+#endif
+  return f;
+}
+
+Result<Isa> ParseIsa(std::string_view name) {
+  std::string known;
+  for (const auto& [isa_name, isa] : kIsaNames) {
+    if (name == isa_name) return isa;
+    known += (known.empty() ? "" : ", ") + std::string(isa_name);
+  }
+  return Usage(
+      "environment variable KONTEXT_ISA: instruction set \"{}\" is unknown; expected one of {}",
+      name, known);
+}
+
+CpuFeatures Limit(const CpuFeatures& have, Isa limit) {
+  CpuFeatures f = have;
+  f.amx = f.amx && limit >= Isa::kAmx;
+  f.bf16 = f.bf16 && limit >= Isa::kAvx512Bf16;
+  f.vnni = f.vnni && limit >= Isa::kAvx512Vnni;
+  f.avx512 = f.avx512 && limit >= Isa::kAvx512;
+  f.avx2 = f.avx2 && limit >= Isa::kAvx2;
+  return f;
+}
+
+Plan PlanFor(const CpuFeatures& features, std::string_view dtype) {
+  const bool native = features.avx512 && (features.bf16 || features.amx);
+  Plan plan;
+  plan.bf16_activations = dtype == "bf16" || (dtype.empty() && native);
+  plan.path = plan.bf16_activations && native ? ProductPath::kLibrary : ProductPath::kWiden;
+  return plan;
+}
+
+Result<CpuFeatures> UsableCpuFeatures() {
+  static const Result<CpuFeatures> features = LimitProcess();
+  return features;
+}
+
+}  // namespace kontext::cpu

@@ -1,0 +1,50 @@
+// What the processor can do, and which way of multiplying follows from it.
+#ifndef KONTEXT_COMPUTE_CPU_CPU_FEATURES_H_
+#define KONTEXT_COMPUTE_CPU_CPU_FEATURES_H_
+
+#include <string_view>
+
+#include "base/status.h"
+
+namespace kontext::cpu {
+
+struct CpuFeatures {
+  bool sse4 = false;
+  bool avx2 = false;    // with FMA and F16C
+  bool avx512 = false;  // F, VL, DQ, BW
+  bool vnni = false;    // AVX-512 VNNI
+  bool bf16 = false;    // AVX-512 BF16
+  bool amx = false;     // AMX tiles with BF16
+};
+
+// Of this processor, by cpuid.
+CpuFeatures DetectCpuFeatures();
+
+// The instruction sets that KONTEXT_ISA may name, each with all that come before it.
+enum class Isa { kSse4, kAvx2, kAvx512, kAvx512Vnni, kAvx512Bf16, kAmx };
+
+// "sse4", "avx2", "avx512", "avx512_vnni", "avx512_bf16" or "amx"; anything else is kUsage.
+Result<Isa> ParseIsa(std::string_view name);
+// `have` without what lies above `limit`.
+CpuFeatures Limit(const CpuFeatures& have, Isa limit);
+
+// How a Linear multiplies.
+enum class ProductPath {
+  kWiden,    // our own f32 kernel on 16-bit or f32 weights where they are
+  kLibrary,  // oneDNN on weights prepacked in bf16
+};
+// What a backend made for `dtype` ("", "bf16", "f32") does on such a processor.
+struct Plan {
+  bool bf16_activations = false;
+  ProductPath path = ProductPath::kWiden;
+};
+Plan PlanFor(const CpuFeatures& features, std::string_view dtype);
+
+// The features to use in this process: the processor's, limited by the environment's KONTEXT_ISA.
+// The first call also sets the limit for Highway and oneDNN, which keep it for the process; so all
+// calls answer the same.
+Result<CpuFeatures> UsableCpuFeatures();
+
+}  // namespace kontext::cpu
+
+#endif  // KONTEXT_COMPUTE_CPU_CPU_FEATURES_H_

@@ -1,0 +1,107 @@
+#include "compute/cpu/cpu_ops.h"
+
+#include <utility>
+
+#include "compute/cpu/attention.h"
+#include "compute/cpu/cpu.h"
+#include "compute/cpu/elementwise.h"
+#include "compute/cpu/norm.h"
+#include "compute/ops_guard.h"
+
+namespace kontext {
+
+Result<std::unique_ptr<Ops>> MakeCpuOps(const std::string& dtype) {
+  return WithoutExceptions("cpu backend", [&]() -> Result<std::unique_ptr<Ops>> {
+    KX_ASSIGN_OR_RETURN(const cpu::CpuFeatures features, cpu::UsableCpuFeatures());
+    if (!features.sse4) {
+      return Usage("backend \"cpu\" needs a processor with SSE4; use backend \"reference\" here");
+    }
+    return std::unique_ptr<Ops>(std::make_unique<cpu::CpuOps>(cpu::PlanFor(features, dtype)));
+  });
+}
+
+namespace cpu {
+namespace {
+
+const float* Vector(const ConstTensorView& v) { return v.empty() ? nullptr : v.As<float>(); }
+
+}  // namespace
+
+Result<ConstTensorView> CpuOps::As(DType dtype, const ConstTensorView& view) {
+  if (view.dtype() == dtype && view.IsDense()) return view;
+  const int64_t bytes = view.shape().NumElements() * SizeOf(dtype);
+  KX_ASSIGN_OR_RETURN(std::byte * memory, space_.Bytes(Slot::kOperand, bytes));
+  const TensorView copy(memory, dtype, view.shape());
+  CopyAll(view, copy);
+  return ConstTensorView(copy);
+}
+
+void CpuOps::DoAttention(ConstTensorView q, ConstTensorView k, ConstTensorView v,
+                         const AttentionOptions& o, TensorView dst) {
+  Keep(Attend(q, k, v, o, dst, space_));
+}
+
+void CpuOps::DoLayerNorm(ConstTensorView src, ConstTensorView weight, ConstTensorView bias,
+                         float eps, TensorView dst) {
+  NormalizeRows(
+      {.src = src, .dst = dst, .eps = eps, .weight = Vector(weight), .bias = Vector(bias)});
+}
+
+void CpuOps::DoModulatedLayerNorm(ConstTensorView src, ConstTensorView shift, ConstTensorView scale,
+                                  float eps, TensorView dst) {
+  NormalizeRows({.src = src,
+                 .dst = dst,
+                 .eps = eps,
+                 .weight = Vector(scale),
+                 .bias = Vector(shift),
+                 .weight_plus_one = true});
+}
+
+void CpuOps::DoRmsNorm(ConstTensorView src, ConstTensorView weight, float eps, TensorView dst) {
+  NormalizeRows({.src = src, .dst = dst, .eps = eps, .centred = false, .weight = Vector(weight)});
+}
+
+void CpuOps::DoGroupNorm(ConstTensorView src, ConstTensorView weight, ConstTensorView bias,
+                         int groups, float eps, Activation act, TensorView dst) {
+  NormalizeGroups({src, dst, Vector(weight), Vector(bias), groups, eps, act});
+}
+
+void CpuOps::DoRope(ConstTensorView src, ConstTensorView rope, TensorView dst) {
+  NormAndRotateHeads({.src = src, .dst = dst, .rope = Vector(rope)});
+}
+
+void CpuOps::DoSplitHeadsNormRope(ConstTensorView src, ConstTensorView norm, float eps,
+                                  ConstTensorView rope, TensorView dst) {
+  ConstTensorView heads(src.data(), src.dtype(), dst.shape());  // src [T,H*Dh] seen as [H,T,Dh]
+  heads.SetStride(0, dst.dim(2));
+  heads.SetStride(1, src.stride(0));
+  NormAndRotateHeads(
+      {.src = heads, .dst = dst, .eps = eps, .norm = Vector(norm), .rope = Vector(rope)});
+}
+
+void CpuOps::DoUpsample2x(ConstTensorView src, TensorView dst) { UpsampleNearest2x(src, dst); }
+
+void CpuOps::DoActivate(ConstTensorView src, Activation act, TensorView dst) {
+  ActivateAll(src, act, dst);
+}
+
+void CpuOps::DoAdd(ConstTensorView a, ConstTensorView b, TensorView dst) {
+  Combine(a, b, Arithmetic::kAdd, dst);
+}
+
+void CpuOps::DoMultiply(ConstTensorView a, ConstTensorView b, TensorView dst) {
+  Combine(a, b, Arithmetic::kMultiply, dst);
+}
+
+void CpuOps::DoGatedAdd(ConstTensorView src, ConstTensorView gate, TensorView dst) {
+  AddGated(src, Vector(gate), dst);
+}
+
+void CpuOps::DoCopy(ConstTensorView src, TensorView dst) { CopyAll(src, dst); }
+
+void CpuOps::DoGatherRows(ConstTensorView table, ConstTensorView ids, TensorView dst) {
+  Gather(table, ids.As<int32_t>(), dst);
+}
+
+}  // namespace cpu
+}  // namespace kontext

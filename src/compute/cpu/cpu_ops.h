@@ -1,0 +1,82 @@
+// CpuOps: the op manual's bodies for the "cpu" backend. Products are in linear.cc, convolutions in
+// conv.cc; everything else hands over to the kernels of this folder (cpu_ops.cc).
+#ifndef KONTEXT_COMPUTE_CPU_CPU_OPS_H_
+#define KONTEXT_COMPUTE_CPU_CPU_OPS_H_
+
+#include <memory>
+#include <string_view>
+
+#include "compute/cpu/cpu_features.h"
+#include "compute/cpu/onednn.h"
+#include "compute/cpu/panels.h"
+#include "compute/cpu/workspace.h"
+#include "compute/ops.h"
+
+namespace kontext::cpu {
+
+class CpuLinearWeights;
+class CpuConvWeights;
+
+class CpuOps : public Ops {
+ public:
+  explicit CpuOps(const Plan& plan) : plan_(plan) {}
+
+  std::string_view name() const override { return "cpu"; }
+  DType activation_dtype() const override {
+    return plan_.bf16_activations ? DType::kBF16 : DType::kF32;
+  }
+
+ private:
+  Result<std::unique_ptr<LinearWeights>> DoPrepareLinear(const LinearSource& source) override;
+  Result<std::unique_ptr<ConvWeights>> DoPrepareConv(ConstTensorView weight,
+                                                     ConstTensorView bias) override;
+  void DoLinear(ConstTensorView src, const LinearWeights& w, Activation act,
+                TensorView dst) override;
+  void DoAttention(ConstTensorView q, ConstTensorView k, ConstTensorView v,
+                   const AttentionOptions& o, TensorView dst) override;
+  void DoLayerNorm(ConstTensorView src, ConstTensorView weight, ConstTensorView bias, float eps,
+                   TensorView dst) override;
+  void DoRmsNorm(ConstTensorView src, ConstTensorView weight, float eps, TensorView dst) override;
+  void DoGroupNorm(ConstTensorView src, ConstTensorView weight, ConstTensorView bias, int groups,
+                   float eps, Activation act, TensorView dst) override;
+  void DoRope(ConstTensorView src, ConstTensorView rope, TensorView dst) override;
+  void DoConv2d(ConstTensorView src, const ConvWeights& w, const ConvOptions& o,
+                TensorView dst) override;
+  void DoUpsample2x(ConstTensorView src, TensorView dst) override;
+  void DoActivate(ConstTensorView src, Activation act, TensorView dst) override;
+  void DoAdd(ConstTensorView a, ConstTensorView b, TensorView dst) override;
+  void DoMultiply(ConstTensorView a, ConstTensorView b, TensorView dst) override;
+  void DoGatedAdd(ConstTensorView src, ConstTensorView gate, TensorView dst) override;
+  void DoCopy(ConstTensorView src, TensorView dst) override;
+  void DoGatherRows(ConstTensorView table, ConstTensorView ids, TensorView dst) override;
+  void DoLinearGatedAdd(ConstTensorView src, const LinearWeights& w, ConstTensorView gate,
+                        TensorView dst) override;
+  void DoModulatedLayerNorm(ConstTensorView src, ConstTensorView shift, ConstTensorView scale,
+                            float eps, TensorView dst) override;
+  void DoSplitHeadsNormRope(ConstTensorView src, ConstTensorView norm, float eps,
+                            ConstTensorView rope, TensorView dst) override;
+  void DoConv2dAdd(ConstTensorView src, const ConvWeights& w, const ConvOptions& o,
+                   ConstTensorView residual, TensorView dst) override;
+
+  void Keep(Status status) {
+    if (!status.ok()) Fail(std::move(status));
+  }
+  // linear.cc
+  Status Product(const ConstTensorView& src, const LinearWeights& w, const Epilogue& epilogue,
+                 const TensorView& dst);
+  Status LibraryProduct(ConstTensorView src, const CpuLinearWeights& w, const Epilogue& epilogue,
+                        const TensorView& dst);
+  // conv.cc: residual may be empty.
+  Status Convolution(ConstTensorView src, const ConvWeights& w, const ConvOptions& o,
+                     const ConstTensorView& residual, const TensorView& dst);
+  // `view` itself, or a dense copy of it in `dtype` where it is not that already.
+  Result<ConstTensorView> As(DType dtype, const ConstTensorView& view);
+
+  const Plan plan_;
+  Workspace space_;
+  onednn::Library library_;
+};
+
+}  // namespace kontext::cpu
+
+#endif  // KONTEXT_COMPUTE_CPU_CPU_OPS_H_

@@ -1,0 +1,122 @@
+// Linear and LinearGatedAdd. Where the processor multiplies bf16 natively, oneDNN works on weights
+// prepacked in its layout; everywhere else our own kernel widens the checkpoint's rows as it packs
+// them, and preparing a weight copies nothing.
+#include <utility>
+#include <vector>
+
+#include "compute/cpu/cpu_ops.h"
+#include "compute/cpu/elementwise.h"
+#include "compute/cpu/parallel.h"
+#include "compute/cpu/product.h"
+#include "tensor/arena.h"
+
+namespace kontext::cpu {
+namespace {
+
+// The rows one below the other in one tensor.
+Result<Tensor> Stack(const std::vector<ConstTensorView>& parts, DType dtype) {
+  Shape shape = parts.front().shape();
+  for (size_t i = 1; i < parts.size(); ++i) shape[0] += parts[i].dim(0);
+  KX_ASSIGN_OR_RETURN(Tensor all, Tensor::Allocate(dtype, shape));
+  int64_t row = 0;
+  for (const ConstTensorView& part : parts) {
+    CopyAll(part, all.view().Rows(row, row + part.dim(0)));
+    row += part.dim(0);
+  }
+  return all;
+}
+
+onednn::Type TypeOf(DType t) {
+  return t == DType::kBF16 ? onednn::Type::kBF16 : onednn::Type::kF32;
+}
+
+// Token count for which oneDNN chooses the layout of packed weights; others use the same one.
+constexpr int64_t kTypicalRows = 1024;
+
+}  // namespace
+
+class CpuLinearWeights : public LinearWeights {
+ public:
+  using LinearWeights::LinearWeights;
+
+  std::vector<ConstTensorView> parts;  // kWiden: the rows where they are
+  mutable onednn::Weights packed;      // kLibrary; new layouts may be added in use
+  Tensor bias;                         // [N] F32
+
+  const float* bias_data() const { return has_bias ? bias.view().As<float>() : nullptr; }
+};
+
+Result<std::unique_ptr<LinearWeights>> CpuOps::DoPrepareLinear(const LinearSource& source) {
+  int64_t out = 0;
+  for (const ConstTensorView& p : source.weight) out += p.dim(0);
+  const int64_t in = source.weight.front().dim(1);
+  auto w = std::make_unique<CpuLinearWeights>(out, in, !source.bias.empty());
+  if (w->has_bias) {
+    KX_ASSIGN_OR_RETURN(w->bias, Stack(source.bias, DType::kF32));
+  }
+  if (plan_.path == ProductPath::kLibrary) {
+    KX_ASSIGN_OR_RETURN(const Tensor dense, Stack(source.weight, DType::kBF16));
+    const onednn::MatMulSpec spec{.m = kTypicalRows,
+                                  .k = in,
+                                  .n = out,
+                                  .src = onednn::Type::kBF16,
+                                  .weights = onednn::Type::kBF16,
+                                  .dst = onednn::Type::kBF16,
+                                  .src_stride = in,
+                                  .dst_stride = out,
+                                  .bias = w->has_bias,
+                                  .threads = omp_get_max_threads()};
+    KX_ASSIGN_OR_RETURN(w->packed, library_.PackMatrix(spec, dense.view().data()));
+  } else {
+    w->parts = source.weight;
+  }
+  return std::unique_ptr<LinearWeights>(std::move(w));
+}
+
+Status CpuOps::LibraryProduct(ConstTensorView src, const CpuLinearWeights& w,
+                              const Epilogue& epilogue, const TensorView& dst) {
+  if (src.dtype() != DType::kBF16) {
+    KX_ASSIGN_OR_RETURN(src, As(DType::kBF16, src));
+  }
+  TensorView result = dst;
+  if (epilogue.accumulate) {
+    KX_ASSIGN_OR_RETURN(float* memory, space_.Floats(Slot::kResult, dst.shape().NumElements()));
+    result = ViewOf(memory, dst.shape());
+  }
+  const onednn::MatMulSpec spec{.m = src.dim(0),
+                                .k = w.in_features,
+                                .n = w.out_features,
+                                .src = onednn::Type::kBF16,
+                                .weights = onednn::Type::kBF16,
+                                .dst = TypeOf(result.dtype()),
+                                .src_stride = src.stride(0),
+                                .dst_stride = result.stride(0),
+                                .bias = w.has_bias,
+                                .act = epilogue.act,
+                                .threads = omp_get_max_threads()};
+  KX_RETURN_IF_ERROR(
+      library_.MatMul(spec, src.data(), w.packed, w.bias_data(), result.data(), space_));
+  if (epilogue.accumulate) AddGated(result, epilogue.gate, dst);
+  return Status();
+}
+
+Status CpuOps::Product(const ConstTensorView& src, const LinearWeights& weights,
+                       const Epilogue& epilogue, const TensorView& dst) {
+  const auto& w = static_cast<const CpuLinearWeights&>(weights);
+  if (plan_.path == ProductPath::kLibrary) return LibraryProduct(src, w, epilogue, dst);
+  Epilogue e = epilogue;
+  e.bias = w.bias_data();
+  return cpu::Multiply(src, StackedRows(w.parts), e, dst, space_);
+}
+
+void CpuOps::DoLinear(ConstTensorView src, const LinearWeights& w, Activation act, TensorView dst) {
+  Keep(Product(src, w, {.act = act}, dst));
+}
+
+void CpuOps::DoLinearGatedAdd(ConstTensorView src, const LinearWeights& w, ConstTensorView gate,
+                              TensorView dst) {
+  const float* factors = gate.empty() ? nullptr : gate.As<float>();
+  Keep(Product(src, w, {.gate = factors, .accumulate = true}, dst));
+}
+
+}  // namespace kontext::cpu

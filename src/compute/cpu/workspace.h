@@ -1,0 +1,51 @@
+// Workspace: a backend's scratch memory. Each slot grows to the largest request and stays, so that
+// a step allocates nothing once the shapes have been seen.
+#ifndef KONTEXT_COMPUTE_CPU_WORKSPACE_H_
+#define KONTEXT_COMPUTE_CPU_WORKSPACE_H_
+
+#include <array>
+#include <cstddef>
+#include <cstdint>
+#include <utility>
+
+#include "base/status.h"
+#include "tensor/arena.h"
+
+namespace kontext::cpu {
+
+enum class Slot : uint8_t {
+  kRowPanels,     // products: packed activations; attention: packed keys and values
+  kColumnPanels,  // products: packed weights
+  kSums,          // products: sums between slices of k
+  kThreads,       // attention: the tiles each thread works on
+  kBias,          // attention: the relative bias, turned round
+  kOperand,       // an operand in the dtype that oneDNN wants
+  kResult,        // a result in the dtype that oneDNN gives
+  kLibrary,       // oneDNN's scratchpad
+  kCount
+};
+
+class Workspace {
+ public:
+  // `bytes` on a 64-byte boundary, contents undefined, valid until the slot's next request.
+  Result<std::byte*> Bytes(Slot slot, int64_t bytes) {
+    Buffer& buffer = slots_[static_cast<size_t>(slot)];
+    if (bytes > buffer.bytes()) {
+      buffer = Buffer();  // the old block first, so that the two never add up
+      KX_ASSIGN_OR_RETURN(buffer, Buffer::Allocate(bytes));
+    }
+    return buffer.data();
+  }
+  Result<float*> Floats(Slot slot, int64_t count) {
+    KX_ASSIGN_OR_RETURN(std::byte * bytes,
+                        Bytes(slot, count * static_cast<int64_t>(sizeof(float))));
+    return reinterpret_cast<float*>(bytes);
+  }
+
+ private:
+  std::array<Buffer, static_cast<size_t>(Slot::kCount)> slots_;
+};
+
+}  // namespace kontext::cpu
+
+#endif  // KONTEXT_COMPUTE_CPU_WORKSPACE_H_
