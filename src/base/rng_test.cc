@@ -58,10 +58,10 @@ TEST(Rng, TorchF32) {
     const double worst = WorstEnd(want, got);
     const double sum = std::abs(want["sum"].get<double>() - Sum(got, false));
     const double squares = std::abs(want["sumsq"].get<double>() - Sum(got, true));
-    // About 14 of 100 values differ, by at most 5e-7 (spec architecture 13). Errors of random sign
+    // About 17 of 100 values differ (torch 2.13), by at most 5e-7. Errors of random sign
     // add up as the root of their number, here at 5 sigma; a square's error is 2 |x| times the
     // value's, and |x| is 1 in the quadratic mean.
-    const double sum_bound = 5 * std::sqrt(0.14 * double{kLatents}) * 5e-7;
+    const double sum_bound = 5 * std::sqrt(0.17 * double{kLatents}) * 5e-7;
     std::cout << "seed " << seed << ": values " << worst << " of " << kTorchBound << ", sum " << sum
               << " of " << sum_bound << ", squares " << squares << " of " << 2 * sum_bound << "\n";
     EXPECT_LE(worst, kTorchBound);
