@@ -1,0 +1,43 @@
+# The commands of every day; the build itself is CMake's.
+JOBS ?= $(shell nproc)
+PREFIX ?= /usr/local
+SOURCES = $(shell git ls-files --cached --others --exclude-standard '*.cc' '*.h')
+
+.PHONY: build setup demo test test-full install format format-check lint clean
+
+build:
+	cmake --preset release
+	cmake --build build --parallel $(JOBS)
+
+setup:
+	tools/setup.sh
+
+demo: setup build
+	tools/demo.sh build/kontext out/demo
+
+# The sum of the suites' times is ctest's "Total Test time"; it includes no building.
+test: setup build
+	ctest --test-dir build --output-on-failure --parallel 1
+
+# Beside the tests: every fuzz target for a bounded time, with clang's libFuzzer.
+test-full: test
+	tools/setup.sh checks
+	CC=clang CXX=clang++ cmake -S . -B build-fuzz -G Ninja -DKONTEXT_BUILD_FUZZERS=ON -DKONTEXT_BUILD_BENCH=OFF
+	cmake --build build-fuzz --parallel $(JOBS)
+	ctest --test-dir build-fuzz --output-on-failure -L fuzz
+
+install: build
+	cmake --install build --prefix $(PREFIX)
+
+format:
+	clang-format -i $(SOURCES)
+
+format-check:
+	clang-format --dry-run -Werror $(SOURCES)
+
+lint:
+	cmake --preset release
+	tools/lint.py build
+
+clean:
+	rm -rf build build-asan build-onednn3 build-fuzz build-dev build-tidy
