@@ -32,13 +32,15 @@ class Verdict:
 
 
 def make_cases(per_kind: int, seed: int, noise_seed: int = 0) -> list[Case]:
-    """The same cases for the same numbers, whatever engine answers them."""
-    rng, cases = random.Random(seed), []
-    for position, kind in enumerate(KINDS, 1):
-        while len(cases) < position * per_kind:
+    """The same cases for the same seeds, whatever engine answers them; more of a kind begin with the fewer."""
+    cases = []
+    for position, kind in enumerate(KINDS):
+        rng, made = random.Random(f"{seed} {kind}"), 0
+        while made < per_kind:
             edit = edit_of_kind(kind, random_scene(rng, style="normal"), rng)
             if edit is not None:
-                cases.append(Case(edit, noise_seed + len(cases)))
+                cases.append(Case(edit, noise_seed + 10_000 * position + made))
+                made += 1
     return cases
 
 

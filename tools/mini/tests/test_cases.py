@@ -32,6 +32,7 @@ class Cases(unittest.TestCase):
         cases = make_cases(3, seed=1)
         self.assertEqual([c.edit.kind for c in cases], [k for k in KINDS for _ in range(3)])
         self.assertEqual(cases, make_cases(3, seed=1))
+        self.assertEqual(cases[:2] + cases[3:5], make_cases(2, seed=1)[:4])
         self.assertNotEqual(cases, make_cases(3, seed=2))
         self.assertEqual(len({c.noise_seed for c in cases}), len(cases))
 

@@ -13,7 +13,8 @@ from safetensors.torch import load_file
 from storybook import cache, objective, train_dit
 from storybook.draw import render
 from storybook.export import export
-from storybook.flux import LatentCodec, Text, Tokenizers, load_transformer, pack, position_ids, shift_time
+from storybook.flux import (LatentCodec, Text, Tokenizers, fresh_transformer, load_transformer, pack, position_ids,
+                            shift_time, velocity)
 from storybook.muon import orthogonalise
 from storybook.storage import REPO_MODEL, save
 from storybook.tokenizers import learn_merges, write_clip, write_t5
@@ -130,6 +131,13 @@ class EndToEnd(unittest.TestCase):
                                      "instructions": tokens(["make it day"]), "captions": tokens(["a cat", "a cat"])})
             train_dit.train(train_dit.arguments(["--cache", str(work / "cache.pt"), "--work", str(work), "--steps", "5"]))
             self.assertEqual(torch.load(work / train_dit.CHECKPOINT)["step"], 0)
+
+    def test_a_fresh_transformer_has_the_sizes_and_closed_gates(self):
+        fresh, released = fresh_transformer(REPO_MODEL), load_transformer(REPO_MODEL)
+        self.assertEqual({k: v.shape for k, v in fresh.state_dict().items()}, {k: v.shape for k, v in released.state_dict().items()})
+        text = Text(torch.randn(1, 64), torch.randn(1, 48, 128))
+        v = velocity(fresh, torch.randn(1, 64, 64), None, torch.ones(1), torch.ones(1), text)
+        self.assertEqual((v.shape, v.abs().max().item()), ((1, 64, 64), 0.0))
 
     def test_codec_scales_latents_to_unit_size(self):
         picture = torch.from_numpy(np.asarray(render(Scene(layout=3))).copy())[None]

@@ -5,7 +5,7 @@ import unittest
 
 import numpy as np
 
-from storybook.draw import pixels, render
+from storybook.draw import pixels, render, scene_of
 from storybook.world import BELONGS_TO, NONE, VALUES, Scene, random_scene, replace, visible
 
 _FULL = Scene(hat="crown", hat_color="blue", wear="scarf", wear_color="pink", thing="gift", thing_color="purple", layout=5)
@@ -38,6 +38,16 @@ class Drawing(unittest.TestCase):
     def test_size_and_range(self):
         image = render(_FULL, size=64)
         self.assertEqual((image.size, image.mode), ((64, 64), "RGB"))
+
+
+class Words(unittest.TestCase):
+    def test_named_attributes_are_set(self):
+        self.assertEqual(scene_of(["hat=party hat", "size=0.6", "layout=3"]), Scene(hat="party hat", size=0.6, layout=3))
+
+    def test_unknown_names_and_values_are_refused(self):
+        for word, message in (("hats=crown", "no such attribute"), ("hat=bowler", "is one of none, party hat")):
+            with self.assertRaisesRegex(ValueError, message):
+                scene_of([word])
 
 
 class Sampling(unittest.TestCase):
