@@ -5,6 +5,7 @@
 #include <cstdlib>
 #include <utility>
 
+#include "compute/cpu/cpu.h"
 #include "compute/reference/reference.h"
 
 namespace kontext {
@@ -21,6 +22,7 @@ Result<std::unique_ptr<Ops>> MakeReference(const std::string& dtype) {
 
 // Best first.
 constexpr Backend kBackends[] = {
+    {"cpu", MakeCpuOps},
     {"reference", MakeReference},
 };
 
