@@ -3,6 +3,7 @@
 // since the words that reach it are normalised as Hugging Face does it.
 #include <sentencepiece_processor.h>
 
+#include <algorithm>
 #include <mutex>
 #include <optional>
 
@@ -120,17 +121,27 @@ class SentencePieceModel : public PieceModel {
     return BadInput("{}: SentencePiece cannot read it: {}", what, Quoted(status.error_message()));
   }
 
+  // The library's trie takes a NUL in the text for the end of a piece and walks on from there, so
+  // it never sees one: no piece has a NUL, hence each is unknown and the stretches between are
+  // apart.
   Status Segment(std::string_view word, std::vector<PieceSpan>* pieces) const override {
-    try {
-      sentencepiece::ImmutableSentencePieceText text;
-      const auto status = processor_.Encode({word.data(), word.size()}, text.mutable_proto());
-      if (!status.ok()) return Internal("SentencePiece failed: {}", Quoted(status.error_message()));
-      for (const auto& piece : text.pieces()) {
-        pieces->push_back({static_cast<int32_t>(piece.id()), piece.begin()});
+    const size_t first = pieces->size();
+    for (size_t begin = 0; begin < word.size();) {
+      if (word[begin] == '\0') {
+        pieces->push_back({processor_.unk_id(), begin++});
+        continue;
       }
-    } catch (const std::exception& error) {
-      return Internal("SentencePiece failed: {}", error.what());
+      const size_t end = std::min(word.find('\0', begin), word.size());
+      KX_RETURN_IF_ERROR(SegmentStretch(word.substr(begin, end - begin), begin, pieces));
+      begin = end;
     }
+    // Unknown neighbours across those borders are one piece, too.
+    const auto both_unknown = [&](const PieceSpan& a, const PieceSpan& b) {
+      return a.id == processor_.unk_id() && b.id == processor_.unk_id();
+    };
+    pieces->erase(std::unique(pieces->begin() + static_cast<std::ptrdiff_t>(first), pieces->end(),
+                              both_unknown),
+                  pieces->end());
     return Status();
   }
   int32_t Find(std::string_view piece) const override {
@@ -140,6 +151,21 @@ class SentencePieceModel : public PieceModel {
   int size() const override { return processor_.GetPieceSize(); }
 
  private:
+  Status SegmentStretch(std::string_view text, size_t offset,
+                        std::vector<PieceSpan>* pieces) const {
+    try {
+      sentencepiece::ImmutableSentencePieceText result;
+      const auto status = processor_.Encode({text.data(), text.size()}, result.mutable_proto());
+      if (!status.ok()) return Internal("SentencePiece failed: {}", Quoted(status.error_message()));
+      for (const auto& piece : result.pieces()) {
+        pieces->push_back({static_cast<int32_t>(piece.id()), offset + piece.begin()});
+      }
+    } catch (const std::exception& error) {
+      return Internal("SentencePiece failed: {}", error.what());
+    }
+    return Status();
+  }
+
   sentencepiece::SentencePieceProcessor processor_;
 };
 

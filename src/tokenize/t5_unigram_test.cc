@@ -139,6 +139,18 @@ TEST(T5Unigram, WhereMetaspacePrepends) {
   }
 }
 
+// A NUL between characters that are pieces: SentencePiece 0.1.97 alone would go astray there.
+TEST(T5Unigram, NulsAreUnknownInBothForms) {
+  const Result<T5Unigram> library = T5Unigram::Load(kMini);
+  const Result<T5Unigram> own = LoadFiles({{"tokenizer.json", MiniFile("tokenizer.json")}});
+  ASSERT_TRUE(library.ok() && own.ok());
+  using namespace std::string_literals;
+  for (const std::string& text : {"the sa \0cat"s, "\0"s, "\0\0a\0"s, "a\0\0$\0 \0th\0e"s}) {
+    EXPECT_EQ(library->EncodeWhole(text)->ids, own->EncodeWhole(text)->ids) << Quoted(text);
+  }
+  EXPECT_EQ(own->EncodeWhole("the sa \0cat"s)->ids, (Ids{71, 139, 4, 2, 169, 92, 1}));  // HF's
+}
+
 // Some exports of T5 let <extra_id_N> swallow the spaces around it.
 TEST(T5Unigram, AddedTokensMayStrip) {
   const Result<T5Unigram> t5 =
