@@ -13,7 +13,7 @@ void Downsample(VaeRun& run, const ConvPtr& conv) {
   const TensorView x = run.x();
   const TensorView half = run.Take(Slot::kA, {x.dim(0) / 2, x.dim(1) / 2, x.dim(2)});
   if (run.ops() != nullptr) run.ops()->Conv2d(x, *conv, kHalve, half);
-  run.SetXFromA(half);
+  run.SetXFrom(Slot::kA, half);
 }
 
 }  // namespace
@@ -39,7 +39,7 @@ Status RunEncoder(VaeRun& run, const VaeHalfWeights& w, ConstTensorView picture,
   run.Show("vae.mid", run.x());
 
   const int64_t h = run.x().dim(0), width = run.x().dim(1), z = c.latent_channels;
-  const TensorView moments = run.Take(Slot::kA, DType::kF32, {h, width, 2 * z});
+  const TensorView moments = run.Take(Slot::kB, DType::kF32, {h, width, 2 * z});
   ConvOut(run, w, moments);
   KX_RETURN_IF_ERROR(run.Check());
   run.Show("vae.moments", moments);

@@ -44,8 +44,8 @@ TensorView VaeRun::Take(Slot slot, DType dtype, const Shape& shape) {
   return TensorView(buffers_[i].data(), dtype, shape);
 }
 
-void VaeRun::SetXFromA(TensorView view) {
-  std::swap(buffer_of_[static_cast<size_t>(Slot::kX)], buffer_of_[static_cast<size_t>(Slot::kA)]);
+void VaeRun::SetXFrom(Slot slot, TensorView view) {
+  std::swap(buffer_of_[static_cast<size_t>(Slot::kX)], buffer_of_[static_cast<size_t>(slot)]);
   x_ = view;
 }
 

@@ -45,8 +45,8 @@ class VaeRun {
   TensorView x() const { return x_; }
   // Slot X holds `view` now.
   void SetX(TensorView view) { x_ = view; }
-  // X and A change places: `view`, which is in A, becomes the current activations.
-  void SetXFromA(TensorView view);
+  // X and `slot` change places: `view`, which is in `slot`, becomes the current activations.
+  void SetXFrom(Slot slot, TensorView view);
 
   // After a block: the first failure, or the caller's wish to stop.
   Status Check();

@@ -23,7 +23,7 @@ void ConvIn(VaeRun& run, const ConvPtr& conv, ConstTensorView src, int64_t chann
 void Resnet(VaeRun& run, const ResnetWeights& w, int64_t channels);
 // Resnet, attention over all pixels, Resnet: [h,w,C] -> [h,w,C].
 Status Mid(VaeRun& run, const MidWeights& w);
-// The last normalisation and convolution: run.x() [h,w,C] -> dst [h,w,N] F32. Destroys run.x().
+// The last normalisation and convolution: run.x() [h,w,C] -> dst [h,w,N] F32, not in A.
 void ConvOut(VaeRun& run, const VaeHalfWeights& w, TensorView dst);
 // dst = scale * src + shift, one number each.                    src [P,z], a column range; dst
 // [P,z] F32
