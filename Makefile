@@ -22,7 +22,8 @@ test: setup build
 # Beside the tests: every fuzz target for a bounded time, with clang's libFuzzer.
 test-full: test
 	tools/setup.sh checks
-	CC=clang CXX=clang++ cmake -S . -B build-fuzz -G Ninja -DKONTEXT_BUILD_FUZZERS=ON -DKONTEXT_BUILD_BENCH=OFF
+	CC=clang CXX=clang++ cmake -S . -B build-fuzz -G Ninja -DCMAKE_CXX_FLAGS=-fsanitize=fuzzer-no-link \
+	  -DKONTEXT_BUILD_FUZZERS=ON -DKONTEXT_SANITIZE=ON -DKONTEXT_BUILD_BENCH=OFF
 	cmake --build build-fuzz --parallel $(JOBS)
 	ctest --test-dir build-fuzz --output-on-failure -L fuzz
 
