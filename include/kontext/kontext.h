@@ -46,13 +46,13 @@ Status SavePicture(const std::string& path, const Edited& edited);
 // ---- The engine ------------------------------------------------------------------------------------
 
 struct EngineOptions {
-  std::string model;          // a model directory in Diffusers layout
-  std::string transformer;    // files that replace a part of it
-  std::string vae;
-  std::string clip;
-  std::string t5;
-  std::string backend;        // "cpu", "reference"; empty: $KONTEXT_BACKEND, else the best here
-  std::string dtype;          // "bf16", "f32"; empty: what suits the processor
+  std::string model = {};          // a model directory in Diffusers layout
+  std::string transformer = {};    // files that replace a part of it
+  std::string vae = {};
+  std::string clip = {};
+  std::string t5 = {};
+  std::string backend = {};        // "cpu", "reference"; empty: $KONTEXT_BACKEND, else the best here
+  std::string dtype = {};          // "bf16", "f32"; empty: what suits the processor
   int threads = 0;            // 0: all this process may use
   int64_t memory_limit = 0;   // bytes of memory a run may allocate; 0: what is free
 };

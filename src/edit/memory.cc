@@ -5,6 +5,7 @@
 #include <limits>
 #include <string>
 
+#include "dit/dit.h"
 #include "edit/sizes.h"
 
 namespace kontext {

@@ -24,7 +24,7 @@ namespace kontext {
 // from the directory's config files.
 struct ModelFiles {
   std::string directory;
-  std::string transformer, vae, clip, t5;
+  std::string transformer = {}, vae = {}, clip = {}, t5 = {};
 };
 
 struct Model {

@@ -7,6 +7,7 @@
 
 #include "base/threads.h"
 #include "edit/memory.h"
+#include "edit/preview.h"
 #include "pipeline/golden_case.h"
 
 namespace kontext::testing {
@@ -23,7 +24,7 @@ class EditTest : public ::testing::Test {
   Result<std::vector<Edited>> Run(EditListener* listener = nullptr, int64_t memory_limit = 0) {
     return RunEdit(*setup_.model, *setup_.ops, request_, memory_limit, 2, {listener, nullptr});
   }
-  Setup setup_;
+  MiniSetup setup_;
   EditRequest request_;
 };
 

@@ -59,8 +59,8 @@ void Recorder::OnTensor(std::string_view name, ConstTensorView value) {
   values_[std::string(name)].assign(begin, begin + value.shape().NumElements());
 }
 
-Setup OpenMini(const std::string& backend, const std::string& dtype) {
-  Setup setup;
+MiniSetup OpenMini(const std::string& backend, const std::string& dtype) {
+  MiniSetup setup;
   Result<std::unique_ptr<Ops>> ops = MakeOps({backend, dtype});
   EXPECT_TRUE(ops.ok()) << ops.message();
   if (!ops.ok()) return setup;
@@ -77,7 +77,7 @@ Setup OpenMini(const std::string& backend, const std::string& dtype) {
   return setup;
 }
 
-GoldenRun Run(const Setup& setup, const GoldenCase& golden) {
+GoldenRun RunGolden(const MiniSetup& setup, const GoldenCase& golden) {
   GoldenRun run;
   Result<std::vector<Edited>> edits =
       RunEdit(*setup.model, *setup.ops, golden.request, 0, 2, {nullptr, &run.recorder});

@@ -37,17 +37,17 @@ class Recorder : public Observer {
 
 // A backend with the mini model on it. With KONTEXT_TEST_NUDGE in the environment one norm weight
 // of the transformer is 1 % off: then every parity test must fail.
-struct Setup {
+struct MiniSetup {
   std::unique_ptr<Ops> ops;
   std::unique_ptr<Model> model;
 };
-Setup OpenMini(const std::string& backend, const std::string& dtype);
+MiniSetup OpenMini(const std::string& backend, const std::string& dtype);
 
 struct GoldenRun {
   Edited edited;
   Recorder recorder;
 };
-GoldenRun Run(const Setup& setup, const GoldenCase& golden);
+GoldenRun RunGolden(const MiniSetup& setup, const GoldenCase& golden);
 
 // sum (got - want)^2 / sum want^2
 double Nmse(const std::vector<float>& got, ConstTensorView want);

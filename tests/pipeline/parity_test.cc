@@ -25,12 +25,12 @@ void Compare(const GoldenRun& run, const Checkpoint& golden, const std::string& 
 }
 
 void CheckF32(const std::string& backend) {
-  const Setup setup = OpenMini(backend, "f32");
+  const MiniSetup setup = OpenMini(backend, "f32");
   ASSERT_TRUE(setup.model != nullptr);
   for (const GoldenCase& c : GoldenCases()) {
     SCOPED_TRACE(backend + " " + c.name);
     std::printf("  %s, %s f32\n", c.name.c_str(), backend.c_str());
-    const GoldenRun run = Run(setup, c);
+    const GoldenRun run = RunGolden(setup, c);
     const Checkpoint golden = GoldenTensors(c.name);
     Compare(run, golden, "prompt.states", "t5.states");
     Compare(run, golden, "prompt.pooled", "clip.pooled");
@@ -51,12 +51,12 @@ TEST(Parity, ReferenceF32) { CheckF32("reference"); }
 TEST(Parity, CpuF32) { CheckF32("cpu"); }
 
 TEST(Parity, CpuBf16LosesNoMoreThanDiffusers) {
-  const Setup setup = OpenMini("cpu", "bf16");
+  const MiniSetup setup = OpenMini("cpu", "bf16");
   ASSERT_TRUE(setup.model != nullptr);
   double ours = 0, theirs = 0;
   const std::vector<GoldenCase> cases = GoldenCases();
   for (const GoldenCase& c : cases) {
-    const GoldenRun run = Run(setup, c);
+    const GoldenRun run = RunGolden(setup, c);
     const Checkpoint golden = GoldenTensors(c.name);
     const double psnr = Psnr(run.edited.picture.data, golden.tensors().at("pixels"));
     std::printf("  %-22s bf16 against f32: ours %.2f dB, Diffusers' %.2f dB\n", c.name.c_str(),
@@ -72,10 +72,10 @@ TEST(Parity, CpuBf16LosesNoMoreThanDiffusers) {
 // Noise is drawn as torch draws it; its last bit depends on torch's SIMD path (spec architecture
 // 13).
 TEST(Parity, NoiseWithinTwoMillionths) {
-  const Setup setup = OpenMini("cpu", "f32");
+  const MiniSetup setup = OpenMini("cpu", "f32");
   ASSERT_TRUE(setup.model != nullptr);
   const GoldenCase c = GoldenCases().front();
-  const GoldenRun run = Run(setup, c);
+  const GoldenRun run = RunGolden(setup, c);
   const Checkpoint golden = GoldenTensors(c.name);
   const float* want = golden.tensors().at("noise").As<float>();
   double worst = 0;

@@ -1,0 +1,159 @@
+// kontext.h's BenchStep: one edit step of full-width FLUX with random weights.
+#include <algorithm>
+#include <chrono>
+#include <map>
+
+#include "base/threads.h"
+#include "compute/cpu/bare_matmul.h"
+#include "compute/cpu/cpu_features.h"
+#include "compute/registry.h"
+#include "dit/dit.h"
+#include "edit/tokens.h"
+#include "kontext/kontext.h"
+#include "weights/loader.h"
+#include "weights/random_source.h"
+
+namespace kontext {
+namespace {
+
+constexpr int64_t kTextTokens = 512;  // Tt
+
+double SecondsSince(std::chrono::steady_clock::time_point begin) {
+  return std::chrono::duration<double>(std::chrono::steady_clock::now() - begin).count();
+}
+
+double Median(std::vector<double> values) {
+  std::sort(values.begin(), values.end());
+  return values[values.size() / 2];
+}
+
+Status CheckOptions(const StepBenchOptions& o) {
+  const EditLimits limits;
+  if (o.double_blocks < 0 || o.double_blocks > 19 || o.single_blocks < 0 || o.single_blocks > 38 ||
+      o.double_blocks + o.single_blocks == 0) {
+    return Usage("blocks {},{}: must be 0..19 double and 0..38 single ones, not both 0",
+                 o.double_blocks, o.single_blocks);
+  }
+  if (o.size.width % limits.multiple || o.size.height % limits.multiple ||
+      o.size.width < limits.min_side || o.size.height < limits.min_side ||
+      o.size.width > limits.max_side || o.size.height > limits.max_side) {
+    return Usage("size {}x{}: both sides must be multiples of {} and {}..{}", o.size.width,
+                 o.size.height, limits.multiple, limits.min_side, limits.max_side);
+  }
+  if (o.repeats < 1) return Usage("repeats {}: must be at least 1", o.repeats);
+  return Status();
+}
+
+Result<Tensor> Filled(const std::string& name, const Shape& shape) {
+  KX_ASSIGN_OR_RETURN(Tensor t, Tensor::Allocate(DType::kF32, shape));
+  const std::vector<float> values = FillUniform(name, shape.NumElements());
+  std::copy(values.begin(), values.end(), t.view().As<float>());
+  return t;
+}
+
+// Multiply-adds of the products of one step, times two: 12 D^2 per token and block, and attention's
+// 4 T^2 D per block (design figure of the field; the last block's saving is not taken off).
+double StepOperations(const DitConfig& c, int64_t tokens) {
+  const auto blocks = static_cast<double>(c.depth + c.depth_single);
+  const auto T = static_cast<double>(tokens), D = static_cast<double>(c.hidden);
+  return blocks * (24 * T * D * D + 4 * T * T * D);
+}
+
+// The bare products that run here, timed in turn with the steps: both meet the same neighbours.
+class Yardstick {
+ public:
+  Yardstick() {
+    using Kind = cpu::BareMatMul::Kind;
+    for (const Kind kind : {Kind::kF32, Kind::kBF16, Kind::kS8, Kind::kU8S8}) {
+      Result<cpu::BareMatMul> product = cpu::BareMatMul::Make(kind);
+      if (product.ok()) products_.emplace(kind, *std::move(product));
+    }
+  }
+  Status RunAll() {
+    for (auto& [kind, product] : products_) {
+      const auto begin = std::chrono::steady_clock::now();
+      KX_RETURN_IF_ERROR(product.Run());
+      seconds_[kind].push_back(SecondsSince(begin));
+    }
+    return Status();
+  }
+  // Operations a second at the median; 0 where oneDNN refuses the dtype.
+  double Rate(cpu::BareMatMul::Kind kind) const {
+    const auto found = seconds_.find(kind);
+    return found == seconds_.end() ? 0 : cpu::BareMatMul::kOperations / Median(found->second);
+  }
+
+ private:
+  std::map<cpu::BareMatMul::Kind, cpu::BareMatMul> products_;
+  std::map<cpu::BareMatMul::Kind, std::vector<double>> seconds_;
+};
+
+std::string IsaName(const cpu::CpuFeatures& f) {
+  std::string name = f.avx512 ? "avx512" : f.avx2 ? "avx2" : f.sse4 ? "sse4" : "baseline";
+  if (f.vnni) name += "+vnni";
+  if (f.bf16) name += "+bf16";
+  if (f.amx) name += "+amx";
+  return name;
+}
+
+std::vector<OpTime> ToOpTimes(const std::vector<OpTrace>& trace) {
+  std::vector<OpTime> times;
+  for (const OpTrace& t : trace) times.push_back({t.op, t.calls, t.seconds, t.operations});
+  return times;
+}
+
+}  // namespace
+
+Result<StepBench> BenchStep(const StepBenchOptions& o) {
+  KX_RETURN_IF_ERROR(CheckOptions(o));
+  const ThreadScope threads(o.threads);
+  KX_ASSIGN_OR_RETURN(const auto ops, MakeOps({o.backend, o.dtype}));
+
+  DitConfig config;  // FLUX.1 Kontext's own widths
+  config.depth = o.double_blocks;
+  config.depth_single = o.single_blocks;
+  DitWeights weights;
+  RandomSource source(DType::kBF16);
+  KX_RETURN_IF_ERROR(
+      LoadWeights([&](WeightVisitor& v) { VisitDit(config, weights, v); }, source, *ops));
+
+  const Grid grid{o.size.height / 16, o.size.width / 16};
+  const std::vector<Grid> references(o.edit ? 1 : 0, grid);
+  const int64_t picture_tokens = grid.count() * (o.edit ? 2 : 1);
+  KX_ASSIGN_OR_RETURN(const Tensor txt, Filled("bench.txt", {kTextTokens, config.context}));
+  KX_ASSIGN_OR_RETURN(const Tensor pooled, Filled("bench.pooled", {config.vec}));
+  KX_ASSIGN_OR_RETURN(const Tensor tokens,
+                      Filled("bench.tokens", {picture_tokens, config.in_channels}));
+  KX_ASSIGN_OR_RETURN(Tensor velocity,
+                      Tensor::Allocate(DType::kF32, {grid.count(), config.out_channels}));
+  const DitInputs inputs{
+      txt.view(), pooled.view(), MakeIds(kTextTokens, grid, references), grid.count(), {1.0f}};
+  KX_ASSIGN_OR_RETURN(const auto run, DitRun::Create(config, weights, inputs, *ops, nullptr));
+
+  Yardstick yardstick;
+  StepBench bench;
+  KX_RETURN_IF_ERROR(run->Forward(0, tokens.view(), velocity.view()));  // warm-up
+  ops->StartTrace();
+  for (int i = 0; i < o.repeats; ++i) {
+    KX_RETURN_IF_ERROR(yardstick.RunAll());
+    const auto begin = std::chrono::steady_clock::now();
+    KX_RETURN_IF_ERROR(run->Forward(0, tokens.view(), velocity.view()));
+    bench.all_seconds.push_back(SecondsSince(begin));
+  }
+  using Kind = cpu::BareMatMul::Kind;
+  bench.bare_f32 = yardstick.Rate(Kind::kF32);
+  bench.bare_bf16 = yardstick.Rate(Kind::kBF16);
+  bench.bare_s8 = yardstick.Rate(Kind::kS8);
+  bench.bare_u8s8 = yardstick.Rate(Kind::kU8S8);
+  KX_ASSIGN_OR_RETURN(const cpu::CpuFeatures features, cpu::UsableCpuFeatures());
+  bench.isa = IsaName(features);
+  bench.trace = ToOpTimes(ops->trace());
+  bench.seconds = Median(bench.all_seconds);
+  bench.tokens = kTextTokens + picture_tokens;
+  bench.operations = StepOperations(config, bench.tokens);
+  bench.dtype = std::string(Name(ops->activation_dtype()));
+  bench.threads = o.threads > 0 ? o.threads : AvailableThreads();
+  return bench;
+}
+
+}  // namespace kontext
