@@ -1,5 +1,6 @@
 // Conv2d, Conv2dAdd and Upsample2x. A convolution is a dot of length k*k*C: its roundings, of sums
-// that never exceed sum |a||b|, and one for the bias (and one for the residual).
+// that never exceed sum |a||b|, one for the bias (and one for the residual), and the narrowing of
+// operands.
 #include <fmt/format.h>
 
 #include <cmath>
@@ -58,7 +59,9 @@ TEST_P(ConvTest, Conv2dAndConv2dAdd) {
         oracle->Conv2d(src.view(), *exact, c.options, want.view());
         oracle->Conv2d(abs_src.view(), *magnitude, c.options, size.view());
         Values bound = size.values();
-        for (double& b : bound) b *= static_cast<double>(c.kernel * c.kernel * c.in + 1) * kU32;
+        const double roundings = static_cast<double>(c.kernel * c.kernel * c.in + 1) * kU32 +
+                                 Narrowing(in) + Narrowing(dtype);
+        for (double& b : bound) b *= roundings;
         Compare("Conv2d", what, dst, want.values(), bound);
 
         const HostTensor residual = draw.Tensor(in, shape);

@@ -209,6 +209,10 @@ void Conformance::CompareExactly(std::string_view op, const std::string& what,
   EXPECT_TRUE(got.GapsAreUntouched()) << op << " " << what << " wrote between the rows of dst";
 }
 
+double Conformance::Narrowing(DType operand) const {
+  return ops->activation_dtype() == DType::kBF16 && operand != DType::kBF16 ? kUBF16 : 0;
+}
+
 bool Nudged() {
   const char* value = std::getenv("KX_CONFORMANCE_NUDGE");
   return value != nullptr && std::strcmp(value, "1") == 0;

@@ -73,6 +73,10 @@ class Conformance : public testing::TestWithParam<Config> {
   // Equal bits: for ops that round once and compute nothing else.
   void CompareExactly(std::string_view op, const std::string& what, const HostTensor& got,
                       const HostTensor& want);
+  // What narrowing an operand costs a product, relative to it. A backend asked for bf16 multiplies
+  // bf16 where the processor can, and brings wider operands down to it; processors that cannot are
+  // held to the same bound, and with f32 to the tight one.
+  double Narrowing(DType operand) const;
   // Neither has failed.
   void ExpectOk(const std::string& what);
 

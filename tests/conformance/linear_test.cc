@@ -1,5 +1,5 @@
-// Linear and LinearGatedAdd. Bound of a dot of length K (house.md R6): K roundings of sums that
-// never exceed sum |a||b|, and one for the bias. All operands are exact in f32.
+// Linear and LinearGatedAdd. Bound of a dot of length K: K roundings of sums that
+// never exceed sum |a||b|, one for the bias, and the narrowing of operands.
 #include <fmt/format.h>
 
 #include "conformance/harness.h"
@@ -42,7 +42,8 @@ class LinearTest : public Conformance {
         abs_weight(weight_dtype, w_shape, Abs(values)),
         abs_bias(weight_dtype, {s.n}, Abs(p.bias.values()));
     p.size = Exactly(abs_src, *Prepare(*oracle, abs_weight, bias ? &abs_bias : nullptr), s);
-    p.roundings = static_cast<double>(s.k + (bias ? 1 : 0)) * kU32;
+    p.roundings = static_cast<double>(s.k + (bias ? 1 : 0)) * kU32 + Narrowing(src_dtype) +
+                  Narrowing(weight_dtype);
     return p;
   }
 
