@@ -79,8 +79,11 @@ Transform MakeTransform(cmsContext context, cmsHPROFILE profile, cmsUInt32Number
                         cmsUInt32Number to) {
   const Profile srgb(cmsCreate_sRGBProfileTHR(context));
   if (srgb == nullptr) return nullptr;
+  // From 16 bit Little CMS would go through a table of 33^3 colours, up to 8 steps of 255 off in
+  // the darks; from 8 bit its shortcuts stay within one.
+  const cmsUInt32Number exact = T_BYTES(from) == 2 ? cmsFLAGS_NOOPTIMIZE : 0U;
   return Transform(cmsCreateTransformTHR(context, profile, from, srgb.get(), to, INTENT_PERCEPTUAL,
-                                         cmsFLAGS_COPY_ALPHA));
+                                         cmsFLAGS_COPY_ALPHA | exact));
 }
 
 // True if the profile moves no colour of a 17^3 grid by more than one step.
