@@ -11,7 +11,7 @@ int main(int argc, char** argv) {
       "machine."};
   app.name("kontext");
   app.set_version_flag("--version", "kontext.cpp " + kontext::Version());
-  app.require_subcommand(1);
+  app.require_subcommand(0, 1);  // none is answered below, after unknown words have been named
   app.footer(
       "\"kontext COMMAND --help\" explains a command. FLUX.1 [dev] models are licensed for "
       "non-commercial use.");
@@ -22,7 +22,9 @@ int main(int argc, char** argv) {
   AddBench(app, action);
   try {
     app.parse(argc, argv);
-    return action();
+    if (action) return action();
+    std::fputs(app.help().c_str(), stderr);
+    return ExitCode(kontext::Code::kUsage);
   } catch (const CLI::Success& e) {  // --help, --version
     return app.exit(e);
   } catch (const CLI::ParseError& e) {

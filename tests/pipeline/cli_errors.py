@@ -23,6 +23,7 @@ class Usage(ProgramTest):
         self.fail_with(2, *base, "--dtype", "int4", says=["bf16"])
         self.fail_with(2, "edit", "-p", "x", says=["--input"])
         self.fail_with(2, "paint", says=["paint"])
+        self.fail_with(2, says=["edit", "generate"])
         self.assertEqual(self.files(), ["in.png"])
 
     def test_output_that_cannot_be_written_is_said_before_the_work(self):
