@@ -78,7 +78,8 @@ void Watcher::ClearLine() {
 }
 
 void Watcher::ShowLine(const std::string& text) {
-  if (options_.quiet || options_.json) return;
+  if (options_.quiet || options_.json || text == last_line_) return;
+  last_line_ = text;
   if (terminal_) {
     std::fprintf(stderr, "\r\033[K%s", text.c_str());
     line_shown_ = true;

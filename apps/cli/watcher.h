@@ -43,6 +43,7 @@ class Watcher : public EditListener {
   WatcherOptions options_;
   bool terminal_;
   bool line_shown_ = false;
+  std::string last_line_;
   Status save_status_;
 };
 
