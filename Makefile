@@ -2,6 +2,7 @@
 JOBS ?= $(shell nproc)
 PREFIX ?= /usr/local
 SOURCES = $(shell git ls-files --cached --others --exclude-standard '*.cc' '*.h')
+FUZZERS = $(patsubst tests/fuzz/%.cc,%,$(wildcard tests/fuzz/fuzz_*.cc))
 
 .PHONY: build setup demo test test-full install format format-check lint clean
 
@@ -24,7 +25,7 @@ test-full: test
 	tools/setup.sh checks
 	CC=clang CXX=clang++ cmake -S . -B build-fuzz -G Ninja -DCMAKE_CXX_FLAGS=-fsanitize=fuzzer-no-link \
 	  -DKONTEXT_BUILD_FUZZERS=ON -DKONTEXT_SANITIZE=ON -DKONTEXT_BUILD_BENCH=OFF
-	cmake --build build-fuzz --parallel $(JOBS)
+	cmake --build build-fuzz --parallel $(JOBS) --target $(FUZZERS)
 	ctest --test-dir build-fuzz --output-on-failure -L fuzz
 
 install: build
