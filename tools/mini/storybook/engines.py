@@ -46,8 +46,9 @@ class DiffusersEngine:
 
 
 class KontextEngine:
-    def __init__(self, command: pathlib.Path, model_dir: pathlib.Path, steps: int, guidance: float):
+    def __init__(self, command: pathlib.Path, model_dir: pathlib.Path, steps: int, guidance: float, threads: int | None = None):
         self._command = [str(command), "edit", "-q", "-m", str(model_dir), "--steps", str(steps), "--guidance", str(guidance)]
+        self._command += ["--threads", str(threads)] if threads else []
 
     def answer(self, cases: list[Case]) -> list[np.ndarray]:
         return [self._one(c) for c in cases]

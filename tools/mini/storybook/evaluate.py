@@ -77,7 +77,7 @@ def choose_engine(a) -> Engine:
     if a.ceiling:
         return CeilingEngine(a.model)
     if a.kontext:
-        return KontextEngine(a.kontext, a.model, a.steps, a.guidance)
+        return KontextEngine(a.kontext, a.model, a.steps, a.guidance, a.threads)
     return DiffusersEngine(a.model, a.steps, a.guidance)
 
 
@@ -92,7 +92,7 @@ def arguments(argv=None) -> argparse.Namespace:
     p.add_argument("--steps", type=int, default=16)
     p.add_argument("--guidance", type=float, default=2.5)
     p.add_argument("--seed", type=int, default=12345, help="of the cases")
-    p.add_argument("--threads", type=int, help="of PyTorch")
+    p.add_argument("--threads", type=int, help="of PyTorch, or of the command (default: theirs)")
     p.add_argument("--json", type=pathlib.Path, help="keep the verdicts here")
     p.add_argument("--against", type=pathlib.Path, help="verdicts kept before, to compare with")
     p.add_argument("--sheet", type=pathlib.Path, help="PNG of all cases, each a column: source, made, target")
@@ -101,7 +101,7 @@ def arguments(argv=None) -> argparse.Namespace:
 
 def main() -> None:
     a = arguments()
-    if a.threads:
+    if a.threads and not a.kontext:
         import torch
         torch.set_num_threads(a.threads)
     cases = [c for r in range(a.repeats) for c in make_cases(a.per_kind, a.seed, noise_seed=1_000_000 * r)]

@@ -102,8 +102,9 @@ def train(a) -> None:
     saved = reported = time.monotonic()
     losses: list[float] = []
     while run.step < a.steps and not (a.work / "STOP").exists():
-        while (a.work / "PAUSE").exists():
+        if (a.work / "PAUSE").exists():
             time.sleep(1)
+            continue
         rate = learning_rate(run.step, a.steps, a.lr)
         for optimizer in run.optimizers:
             for group in optimizer.param_groups:
