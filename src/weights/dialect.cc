@@ -13,6 +13,11 @@ namespace {
 constexpr const char* kOtherNetworks[] = {"vae.", "first_stage_model.", "text_encoders.",
                                           "cond_stage_model.", "conditioner."};
 
+bool IsOfOtherNetwork(const std::string& name) {
+  return std::any_of(std::begin(kOtherNetworks), std::end(kOtherNetworks),
+                     [&](const char* prefix) { return name.starts_with(prefix); });
+}
+
 bool IsIgnored(const NameTable& table, const std::string& name) {
   return std::any_of(table.ignored.begin(), table.ignored.end(), [&](const std::string& ignored) {
     return ignored.ends_with('.') ? name.starts_with(ignored) : name == ignored;
@@ -107,10 +112,8 @@ std::vector<std::string> CheckpointSource::Unasked() const {
   for (const auto& [name, tensor] : tensors_) {
     if (asked_.contains(name) || !name.starts_with(prefix_)) continue;
     if (IsIgnored(table_, name.substr(prefix_.size()))) continue;
-    const bool other =
-        prefix_.empty() && std::any_of(std::begin(kOtherNetworks), std::end(kOtherNetworks),
-                                       [&](const char* p) { return name.starts_with(p); });
-    if (!other) names.push_back(name);
+    if (prefix_.empty() && IsOfOtherNetwork(name)) continue;
+    names.push_back(name);
   }
   return names;
 }
