@@ -67,8 +67,10 @@ class CpuOps : public Ops {
   Status LibraryProduct(ConstTensorView src, const CpuLinearWeights& w, const Epilogue& epilogue,
                         const TensorView& dst);
   // conv.cc: residual may be empty.
-  Status Convolution(ConstTensorView src, const ConvWeights& w, const ConvOptions& o,
+  Status Convolution(const ConstTensorView& src, const ConvWeights& w, const ConvOptions& o,
                      const ConstTensorView& residual, const TensorView& dst);
+  Status LibraryConvolution(ConstTensorView src, const CpuConvWeights& w, const ConvOptions& o,
+                            const ConstTensorView& residual, const TensorView& dst);
   // `view` itself, or a dense copy of it in `dtype` where it is not that already.
   Result<ConstTensorView> As(DType dtype, const ConstTensorView& view);
 

@@ -79,7 +79,7 @@ Status CpuOps::LibraryProduct(ConstTensorView src, const CpuLinearWeights& w,
     KX_ASSIGN_OR_RETURN(src, As(DType::kBF16, src));
   }
   TensorView result = dst;
-  if (epilogue.accumulate) {
+  if (!epilogue.addend.empty()) {
     KX_ASSIGN_OR_RETURN(float* memory, space_.Floats(Slot::kResult, dst.shape().NumElements()));
     result = ViewOf(memory, dst.shape());
   }
@@ -96,7 +96,7 @@ Status CpuOps::LibraryProduct(ConstTensorView src, const CpuLinearWeights& w,
                                 .threads = omp_get_max_threads()};
   KX_RETURN_IF_ERROR(
       library_.MatMul(spec, src.data(), w.packed, w.bias_data(), result.data(), space_));
-  if (epilogue.accumulate) AddGated(result, epilogue.gate, dst);
+  if (!epilogue.addend.empty()) AddGated(result, epilogue.gate, dst);
   return Status();
 }
 
@@ -106,7 +106,7 @@ Status CpuOps::Product(const ConstTensorView& src, const LinearWeights& weights,
   if (plan_.path == ProductPath::kLibrary) return LibraryProduct(src, w, epilogue, dst);
   Epilogue e = epilogue;
   e.bias = w.bias_data();
-  return cpu::Multiply(src, StackedRows(w.parts), e, dst, space_);
+  return cpu::Multiply(LeftRows::Matrix(src), StackedRows(w.parts), e, dst, space_);
 }
 
 void CpuOps::DoLinear(ConstTensorView src, const LinearWeights& w, Activation act, TensorView dst) {
@@ -116,7 +116,7 @@ void CpuOps::DoLinear(ConstTensorView src, const LinearWeights& w, Activation ac
 void CpuOps::DoLinearGatedAdd(ConstTensorView src, const LinearWeights& w, ConstTensorView gate,
                               TensorView dst) {
   const float* factors = gate.empty() ? nullptr : gate.As<float>();
-  Keep(Product(src, w, {.gate = factors, .accumulate = true}, dst));
+  Keep(Product(src, w, {.gate = factors, .addend = dst}, dst));
 }
 
 }  // namespace kontext::cpu

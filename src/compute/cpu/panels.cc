@@ -30,46 +30,35 @@ void PackColumnPanelHere(const void* const* rows, DType dtype, int64_t k, float*
 }
 
 // One vector of a finished tile: n values (at most a vector) from column c on.
-template <class T>
-HWY_INLINE void FinishVector(const Epilogue& e, VF x, int64_t c, T* dst, size_t n) {
-  const DF d;
-  const bool full = n == hn::Lanes(d);
-  const auto vector = [&](const float* p)
-                          HWY_ATTR { return full ? LoadF(d, p + c) : LoadPart(d, p + c, n); };
-  if (e.bias != nullptr) x = hn::Add(x, vector(e.bias));
-  x = Activated(d, e.act, x);
-  if (e.accumulate) {
-    const VF before = full ? LoadF(d, dst) : LoadPart(d, dst, n);
-    x = e.gate != nullptr ? hn::MulAdd(vector(e.gate), x, before) : hn::Add(x, before);
-  }
-  if (full) {
-    StoreF(x, d, dst);
-  } else {
-    StorePart(x, d, dst, n);
-  }
+HWY_INLINE VF Finished(const Epilogue& e, VF x, InRow addend, int64_t c, size_t n) {
+  if (e.bias != nullptr) x = hn::Add(x, LoadRow({e.bias, DType::kF32}, c, n));
+  x = Activated(DF(), e.act, x);
+  if (addend.data == nullptr) return x;
+  const VF y = LoadRow(addend, c, n);
+  return e.gate != nullptr ? hn::MulAdd(LoadRow({e.gate, DType::kF32}, c, n), x, y) : hn::Add(x, y);
 }
 
 // The tile's rows and columns that exist go to dst.
-template <class T>
 HWY_NOINLINE void FinishTile(const ProductBlock& p, const float* tile, int64_t row,
                              int64_t column) {
   const DF d;
-  const int64_t lanes = static_cast<int64_t>(hn::Lanes(d));
   const int64_t rows = HWY_MIN(p.rows - row, int64_t{kPanelRows});
   const int64_t columns = HWY_MIN(p.columns - column, PanelColumns());
   for (int64_t r = 0; r < rows; ++r) {
-    T* dst = static_cast<T*>(p.dst) + (row + r) * p.dst_stride + column;
+    const OutRow dst = RowOf(p.dst, (row + r) * p.dst.stride(0));
+    const ConstTensorView& add = p.epilogue.addend;
+    const InRow addend =
+        add.empty() ? InRow{nullptr, DType::kF32} : RowOf(add, (row + r) * add.stride(0));
     const float* src = tile + r * PanelColumns();
-    for (int64_t c = 0; c < columns; c += lanes) {
-      const size_t n = static_cast<size_t>(HWY_MIN(lanes, columns - c));
-      FinishVector(p.epilogue, hn::Load(d, src + c), column + c, dst + c, n);
-    }
+    ByVectors(columns, [&](int64_t c, size_t n) HWY_ATTR {
+      const VF x = hn::Load(d, src + c);
+      StoreRow(Finished(p.epilogue, x, addend, column + c, n), dst, column + c, n);
+    });
   }
 }
 
 // Column panels outside (one stays in the first cache), row panels inside.
-template <class T>
-void ComputeBlockTo(const ProductBlock& p) {
+void ComputeBlockHere(const ProductBlock& p) {
   const int64_t width = PanelColumns();
   HWY_ALIGN float local[kPanelRows * kMaxPanelColumns];
   for (int64_t column = 0; column < p.columns; column += width) {
@@ -83,16 +72,8 @@ void ComputeBlockTo(const ProductBlock& p) {
       } else {
         MicroKernel<true>(p.k, a, b, tile, width);
       }
-      if (p.last) FinishTile<T>(p, tile, row, column);
+      if (p.last) FinishTile(p, tile, row, column);
     }
-  }
-}
-
-void ComputeBlockHere(const ProductBlock& p) {
-  if (p.dst_dtype == DType::kBF16) {
-    ComputeBlockTo<BF16>(p);
-  } else {
-    ComputeBlockTo<float>(p);
   }
 }
 

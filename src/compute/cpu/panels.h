@@ -9,7 +9,7 @@
 #include <cstdint>
 
 #include "compute/ops.h"
-#include "tensor/dtype.h"
+#include "tensor/view.h"
 
 namespace kontext::cpu {
 
@@ -26,13 +26,13 @@ int64_t PanelColumns();
 void PackRowPanel(const void* const* rows, DType dtype, int64_t k, float* dst);
 void PackColumnPanel(const void* const* rows, DType dtype, int64_t k, float* dst);
 
-// What becomes of a finished product p [rows, columns]:  x = act(p + bias), then dst = x or
-// dst += gate * x.
+// What becomes of a finished product p [rows, columns]:  x = act(p + bias);  dst = x, or with an
+// addend dst = gate * x + addend, where the addend may be dst itself.
 struct Epilogue {
   const float* bias = nullptr;  // per column, or null
-  const float* gate = nullptr;  // per column, or null (1)
   Activation act = Activation::kNone;
-  bool accumulate = false;
+  const float* gate = nullptr;  // per column, or null (1)
+  ConstTensorView addend{};     // [rows, columns], or empty
 };
 
 // A block of a product over one slice of k.
@@ -46,10 +46,8 @@ struct ProductBlock {
   int64_t sums_stride = 0;
   bool first = true, last = true;
   // Where the result goes in the last slice, and how.
-  Epilogue epilogue;  // its vectors begin at this block's first column
-  void* dst = nullptr;
-  DType dst_dtype = DType::kF32;
-  int64_t dst_stride = 0;
+  Epilogue epilogue;  // its vectors and addend begin at this block's first column and row
+  TensorView dst;     // [rows, columns]
 };
 void ComputeBlock(const ProductBlock& block);
 

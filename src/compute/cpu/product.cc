@@ -22,7 +22,7 @@ int64_t RoundUp(int64_t n, int64_t multiple) { return CeilDiv(n, multiple) * mul
 // One Multiply, cut into chunks of rows and columns and slices of k.
 class Run {
  public:
-  Run(const ConstTensorView& src, const StackedRows& weight, const Epilogue& epilogue,
+  Run(const LeftRows& src, const StackedRows& weight, const Epilogue& epilogue,
       const TensorView& dst)
       : src_(src), weight_(weight), epilogue_(epilogue), dst_(dst), width_(PanelColumns()) {
     const int64_t k = weight.columns();
@@ -31,7 +31,7 @@ class Run {
   }
 
   Status Prepare(Workspace& space) {
-    const int64_t rows = RoundUp(std::min(src_.dim(0), kChunkRows), kPanelRows);
+    const int64_t rows = RoundUp(std::min(src_.rows(), kChunkRows), kPanelRows);
     const int64_t columns = RoundUp(std::min(weight_.rows(), kChunkColumns), width_);
     KX_ASSIGN_OR_RETURN(row_panels_, space.Floats(Slot::kRowPanels, rows * slice_));
     KX_ASSIGN_OR_RETURN(column_panels_, space.Floats(Slot::kColumnPanels, columns * slice_));
@@ -42,14 +42,14 @@ class Run {
   }
 
   void Execute() {
-    const double work = static_cast<double>(src_.dim(0)) * static_cast<double>(weight_.rows()) *
+    const double work = static_cast<double>(src_.rows()) * static_cast<double>(weight_.rows()) *
                         static_cast<double>(weight_.columns());
     threads_ = ThreadsFor(work / 8);
 #pragma omp parallel num_threads(threads_)
     for (int64_t column = 0; column < weight_.rows(); column += kChunkColumns) {
-      for (int64_t row = 0; row < src_.dim(0); row += kChunkRows) {
+      for (int64_t row = 0; row < src_.rows(); row += kChunkRows) {
         for (int64_t s = 0; s < slices_; ++s) {
-          const Part part{row,        std::min(kChunkRows, src_.dim(0) - row),
+          const Part part{row,        std::min(kChunkRows, src_.rows() - row),
                           column,     std::min(kChunkColumns, weight_.rows() - column),
                           s * slice_, std::min(slice_, weight_.columns() - s * slice_)};
           Pack(part);
@@ -74,13 +74,24 @@ class Run {
       PackColumnPanel(rows, weight_.dtype(), p.depth, column_panels_ + i * width_ * p.depth);
     }
 #pragma omp for schedule(static)
-    for (int64_t i = 0; i < CeilDiv(p.rows, kPanelRows); ++i) {
-      const void* rows[kPanelRows] = {};
-      for (int64_t r = 0; r < std::min<int64_t>(kPanelRows, p.rows - i * kPanelRows); ++r) {
-        const int64_t row = p.row + i * kPanelRows + r;
-        rows[r] = src_.data() + (row * src_.stride(0) + p.k) * SizeOf(src_.dtype());
+    for (int64_t i = 0; i < CeilDiv(p.rows, kPanelRows); ++i) PackRows(p, i * kPanelRows);
+  }
+
+  // Four rows from row `first` of the part on, piece by piece of the slice.
+  void PackRows(const Part& p, int64_t first) const {
+    const int64_t rows = std::min<int64_t>(kPanelRows, p.rows - first);
+    float* dst = row_panels_ + first * p.depth;
+    for (int64_t k = p.k; k < p.k + p.depth;) {
+      const int64_t tap = k / src_.piece(), begin = k % src_.piece();
+      const int64_t count = std::min(src_.piece() - begin, p.k + p.depth - k);
+      const void* pieces[kPanelRows] = {};
+      for (int64_t r = 0; r < rows; ++r) {
+        const std::byte* piece = src_.Piece(p.row + first + r, tap);
+        if (piece != nullptr) pieces[r] = piece + begin * SizeOf(src_.dtype());
       }
-      PackRowPanel(rows, src_.dtype(), p.depth, row_panels_ + i * kPanelRows * p.depth);
+      PackRowPanel(pieces, src_.dtype(), count, dst);
+      dst += count * kPanelRows;
+      k += count;
     }
   }
 
@@ -110,17 +121,18 @@ class Run {
     b.sums_stride = sums_stride;
     b.first = p.k == 0;
     b.last = p.k + p.depth == weight_.columns();
-    const int64_t n = p.column + column;
+    const int64_t m = p.row + row, n = p.column + column;
     b.epilogue = epilogue_;
     if (epilogue_.bias != nullptr) b.epilogue.bias += n;
     if (epilogue_.gate != nullptr) b.epilogue.gate += n;
-    b.dst = dst_.data() + ((p.row + row) * dst_.stride(0) + n) * SizeOf(dst_.dtype());
-    b.dst_dtype = dst_.dtype();
-    b.dst_stride = dst_.stride(0);
+    if (!epilogue_.addend.empty()) {
+      b.epilogue.addend = epilogue_.addend.Rows(m, m + b.rows).Cols(n, n + b.columns);
+    }
+    b.dst = dst_.Rows(m, m + b.rows).Cols(n, n + b.columns);
     ComputeBlock(b);
   }
 
-  const ConstTensorView& src_;
+  const LeftRows& src_;
   const StackedRows& weight_;
   const Epilogue& epilogue_;
   const TensorView& dst_;
@@ -133,6 +145,35 @@ class Run {
 };
 
 }  // namespace
+
+LeftRows LeftRows::Matrix(ConstTensorView src) {
+  LeftRows rows;
+  rows.src_ = src;
+  rows.rows_ = src.dim(0);
+  rows.piece_ = src.dim(1);
+  return rows;
+}
+
+LeftRows LeftRows::Patches(ConstTensorView src, int64_t kernel, const ConvOptions& o) {
+  const int64_t room = o.pad_begin + o.pad_end - kernel;
+  LeftRows rows;
+  rows.src_ = src;
+  rows.out_width_ = (src.dim(1) + room) / o.stride + 1;
+  rows.rows_ = ((src.dim(0) + room) / o.stride + 1) * rows.out_width_;
+  rows.piece_ = src.dim(2);
+  rows.kernel_ = kernel;
+  rows.stride_ = o.stride;
+  rows.pad_ = o.pad_begin;
+  return rows;
+}
+
+const std::byte* LeftRows::Piece(int64_t row, int64_t tap) const {
+  if (out_width_ == 0) return src_.data() + row * src_.stride(0) * SizeOf(src_.dtype());
+  const int64_t y = row / out_width_ * stride_ + tap / kernel_ - pad_;
+  const int64_t x = row % out_width_ * stride_ + tap % kernel_ - pad_;
+  if (y < 0 || y >= src_.dim(0) || x < 0 || x >= src_.dim(1)) return nullptr;
+  return src_.data() + (y * src_.dim(1) + x) * piece_ * SizeOf(src_.dtype());
+}
 
 StackedRows::StackedRows(std::vector<ConstTensorView> parts) : parts_(std::move(parts)) {
   for (const ConstTensorView& p : parts_) rows_ += p.dim(0);
@@ -150,7 +191,7 @@ void StackedRows::Pointers(int64_t begin, int64_t count, int64_t column, const v
   std::fill(out + i, out + count, nullptr);
 }
 
-Status Multiply(ConstTensorView src, const StackedRows& weight, const Epilogue& epilogue,
+Status Multiply(const LeftRows& src, const StackedRows& weight, const Epilogue& epilogue,
                 TensorView dst, Workspace& space) {
   Run run(src, weight, epilogue, dst);
   KX_RETURN_IF_ERROR(run.Prepare(space));

@@ -1,5 +1,7 @@
 // The product of activations with a weight matrix, in f32 arithmetic on weights that stay as the
 // checkpoint has them: F32, BF16 or F16 rows are widened on their way into the packed panels.
+// A convolution is the same product on the patches of a picture, which are packed from where they
+// lie: no im2col matrix exists.
 #ifndef KONTEXT_COMPUTE_CPU_PRODUCT_H_
 #define KONTEXT_COMPUTE_CPU_PRODUCT_H_
 
@@ -12,6 +14,28 @@
 #include "tensor/view.h"
 
 namespace kontext::cpu {
+
+// The left operand: rows made of `taps` pieces of `piece` neighbouring values each. A matrix [T,K]
+// has one piece per row; the patch of a picture [h,w,C] has one piece of C values per place of the
+// kernel.
+class LeftRows {
+ public:
+  static LeftRows Matrix(ConstTensorView src);
+  // The patches of a dense picture for a convolution with `kernel` and `o`, in row-major order of
+  // the result's pixels.
+  static LeftRows Patches(ConstTensorView src, int64_t kernel, const ConvOptions& o);
+
+  int64_t rows() const { return rows_; }
+  int64_t taps() const { return kernel_ * kernel_; }
+  int64_t piece() const { return piece_; }
+  DType dtype() const { return src_.dtype(); }
+  // Where piece `tap` of row `row` begins; null for one that lies in the padding: zeros.
+  const std::byte* Piece(int64_t row, int64_t tap) const;
+
+ private:
+  ConstTensorView src_;
+  int64_t rows_ = 0, piece_ = 0, kernel_ = 1, stride_ = 1, pad_ = 0, out_width_ = 0;
+};
 
 // A matrix [rows, columns] given as one or several dense matrices of one dtype, stacked by rows.
 class StackedRows {
@@ -31,7 +55,7 @@ class StackedRows {
 };
 
 // src [T,K] by weight [N,K], finished by `epilogue` into dst [T,N]: see Epilogue.
-Status Multiply(ConstTensorView src, const StackedRows& weight, const Epilogue& epilogue,
+Status Multiply(const LeftRows& src, const StackedRows& weight, const Epilogue& epilogue,
                 TensorView dst, Workspace& space);
 
 }  // namespace kontext::cpu

@@ -42,8 +42,22 @@ HWY_INLINE hn::Vec<D> LoadF(D d, const BF16* p) {
 }
 template <class D>
 HWY_INLINE hn::Vec<D> LoadF(D d, const F16* p) {
+#if HWY_TARGET == \
+    HWY_SSE4  // has no instruction for it, and Highway's own code turns infinities into 65536
+  const hn::Rebind<uint32_t, D> du32;
+  const hn::Rebind<uint16_t, D> du16;
+  const auto half = hn::PromoteTo(du32, hn::LoadU(du16, reinterpret_cast<const uint16_t*>(p)));
+  const auto bits = hn::ShiftLeft<13>(hn::And(half, hn::Set(du32, 0x7FFFu)));
+  // The exponent's bias is 15 in one and 127 in the other format: 2^112. Subnormals come out right.
+  const auto number = hn::BitCast(du32, hn::Mul(hn::BitCast(d, bits), hn::Set(d, 0x1p112f)));
+  const auto special = hn::Or(bits, hn::Set(du32, 0x7F800000u));
+  const auto is_number = hn::Lt(bits, hn::Set(du32, 0x0F800000u));
+  const auto sign = hn::ShiftLeft<16>(hn::And(half, hn::Set(du32, 0x8000u)));
+  return hn::BitCast(d, hn::Or(sign, hn::IfThenElse(is_number, number, special)));
+#else
   const hn::Rebind<hwy::float16_t, D> df16;
   return hn::PromoteTo(d, hn::LoadU(df16, reinterpret_cast<const hwy::float16_t*>(p)));
+#endif
 }
 
 // f(T()) with the T that `dtype` names; dtypes other than the three floats were refused before.

@@ -1,0 +1,71 @@
+#include "compute/cpu/cpu_features.h"
+
+#include <gmock/gmock.h>
+#include <gtest/gtest.h>
+
+namespace kontext::cpu {
+namespace {
+
+CpuFeatures FromBits(unsigned bits) {
+  CpuFeatures f;
+  f.sse4 = (bits & 1u) != 0;
+  f.avx2 = (bits & 2u) != 0;
+  f.avx512 = (bits & 4u) != 0;
+  f.vnni = (bits & 8u) != 0;
+  f.bf16 = (bits & 16u) != 0;
+  f.amx = (bits & 32u) != 0;
+  return f;
+}
+
+unsigned Bits(const CpuFeatures& f) {
+  return (f.sse4 ? 1u : 0u) | (f.avx2 ? 2u : 0u) | (f.avx512 ? 4u : 0u) | (f.vnni ? 8u : 0u) |
+         (f.bf16 ? 16u : 0u) | (f.amx ? 32u : 0u);
+}
+
+TEST(CpuFeaturesTest, PlanOfEveryProcessor) {
+  for (unsigned bits = 0; bits < 64; ++bits) {
+    const CpuFeatures f = FromBits(bits);
+    // bf16 products need AVX-512 and one of the two instructions that multiply bf16.
+    const bool native = (bits & 4u) != 0 && (bits & (16u | 32u)) != 0;
+    const Plan automatic = PlanFor(f, ""), bf16 = PlanFor(f, "bf16"), f32 = PlanFor(f, "f32");
+    EXPECT_EQ(automatic.bf16_activations, native) << bits;
+    EXPECT_TRUE(bf16.bf16_activations) << bits;
+    EXPECT_FALSE(f32.bf16_activations) << bits;
+    EXPECT_EQ(automatic.path == ProductPath::kLibrary, native) << bits;
+    EXPECT_EQ(bf16.path == ProductPath::kLibrary, native) << bits;
+    EXPECT_EQ(f32.path, ProductPath::kWiden) << bits;
+  }
+}
+
+TEST(CpuFeaturesTest, LimitTakesAwayWhatIsAbove) {
+  constexpr std::pair<const char*, unsigned> kKept[] = {
+      {"sse4", 1u},         {"avx2", 3u},         {"avx512", 7u},
+      {"avx512_vnni", 15u}, {"avx512_bf16", 31u}, {"amx", 63u},
+  };
+  for (const auto& [name, kept] : kKept) {
+    const Result<Isa> isa = ParseIsa(name);
+    ASSERT_TRUE(isa.ok()) << isa.status().message();
+    for (unsigned bits = 0; bits < 64; ++bits) {
+      EXPECT_EQ(Bits(Limit(FromBits(bits), *isa)), bits & kept) << name << " of " << bits;
+    }
+  }
+}
+
+TEST(CpuFeaturesTest, UnknownIsaListsTheKnown) {
+  for (const char* name : {"", "avx", "AVX2", "avx2 ", "neon"}) {
+    const Result<Isa> isa = ParseIsa(name);
+    ASSERT_FALSE(isa.ok()) << name;
+    EXPECT_EQ(isa.status().code(), Code::kUsage);
+    EXPECT_THAT(isa.status().message(), testing::HasSubstr("expected one of sse4, avx2, avx512"));
+  }
+}
+
+TEST(CpuFeaturesTest, DetectedSetsContainEachOther) {
+  const CpuFeatures f = DetectCpuFeatures();
+  EXPECT_TRUE(f.sse4 || !f.avx2);
+  EXPECT_TRUE(f.avx2 || !f.avx512);
+  EXPECT_TRUE(f.avx512 || !(f.vnni || f.bf16 || f.amx));
+}
+
+}  // namespace
+}  // namespace kontext::cpu
