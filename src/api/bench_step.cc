@@ -51,12 +51,12 @@ Result<Tensor> Filled(const std::string& name, const Shape& shape) {
   return t;
 }
 
-// Multiply-adds of the products of one step, times two: 12 D^2 per token and block, and attention's
-// 4 T^2 D per block (design figure of the field; the last block's saving is not taken off).
-double StepOperations(const DitConfig& c, int64_t tokens) {
-  const auto blocks = static_cast<double>(c.depth + c.depth_single);
-  const auto T = static_cast<double>(tokens), D = static_cast<double>(c.hidden);
-  return blocks * (24 * T * D * D + 4 * T * T * D);
+// Of the ops that ran: the saving in the last block (its references' rows are not computed) counts as
+// work not done, not as speed.
+double OperationsPerStep(const std::vector<OpTime>& trace, int steps) {
+  double sum = 0;
+  for (const OpTime& t : trace) sum += t.operations;
+  return sum / steps;
 }
 
 // The bare products that run here, timed in turn with the steps: both meet the same neighbours.
@@ -150,7 +150,7 @@ Result<StepBench> BenchStep(const StepBenchOptions& o) {
   bench.trace = ToOpTimes(ops->trace());
   bench.seconds = Median(bench.all_seconds);
   bench.tokens = kTextTokens + picture_tokens;
-  bench.operations = StepOperations(config, bench.tokens);
+  bench.operations = OperationsPerStep(bench.trace, o.repeats);
   bench.dtype = std::string(Name(ops->activation_dtype()));
   bench.threads = o.threads > 0 ? o.threads : AvailableThreads();
   return bench;
