@@ -14,7 +14,8 @@
 //   }
 //
 // Nothing here throws, prints or exits; every failure is a Status (kontext/status.h). Nothing is
-// downloaded or sent. An Engine may be used from one thread at a time; several engines are independent.
+// downloaded or sent. An Engine may be used from one thread at a time; several engines are
+// independent.
 #ifndef KONTEXT_KONTEXT_H_
 #define KONTEXT_KONTEXT_H_
 
@@ -30,37 +31,40 @@ namespace kontext {
 
 std::string Version();  // "0.1.0"
 
-// ---- Pictures --------------------------------------------------------------------------------------
+// ---- Pictures
+// --------------------------------------------------------------------------------------
 
 struct LoadedPicture {
-  Pixels pixels;                   // 3 channels, or 4 if the file has alpha and it was asked for
-  std::vector<std::string> notes;  // what was applied: EXIF rotation, colour profile, alpha over white
-  std::string recipe;              // our recipe, if the file carries one
+  Pixels pixels;  // 3 channels, or 4 if the file has alpha and it was asked for
+  std::vector<std::string>
+      notes;           // what was applied: EXIF rotation, colour profile, alpha over white
+  std::string recipe;  // our recipe, if the file carries one
 };
 // PNG, JPEG or WebP, told by content.
 Result<LoadedPicture> LoadPicture(const std::string& path, bool keep_alpha = false);
-// By extension: .png .jpg .jpeg .webp. The recipe goes into the file. An existing file is replaced only
-// by a complete new one.
+// By extension: .png .jpg .jpeg .webp. The recipe goes into the file. An existing file is replaced
+// only by a complete new one.
 Status SavePicture(const std::string& path, const Edited& edited);
 
-// ---- The engine ------------------------------------------------------------------------------------
+// ---- The engine
+// ------------------------------------------------------------------------------------
 
 struct EngineOptions {
-  std::string model = {};          // a model directory in Diffusers layout
-  std::string transformer = {};    // files that replace a part of it
+  std::string model = {};        // a model directory in Diffusers layout
+  std::string transformer = {};  // files that replace a part of it
   std::string vae = {};
   std::string clip = {};
   std::string t5 = {};
-  std::string backend = {};        // "cpu", "reference"; empty: $KONTEXT_BACKEND, else the best here
-  std::string dtype = {};          // "bf16", "f32"; empty: what suits the processor
-  int threads = 0;            // 0: all this process may use
-  int64_t memory_limit = 0;   // bytes of memory a run may allocate; 0: what is free
+  std::string backend = {};  // "cpu", "reference"; empty: $KONTEXT_BACKEND, else the best here
+  std::string dtype = {};    // "bf16", "f32"; empty: what suits the processor
+  int threads = 0;           // 0: all this process may use
+  int64_t memory_limit = 0;  // bytes of memory a run may allocate; 0: what is free
 };
 
 struct ModelInfo {
   std::string name;
   std::string license;
-  std::string fingerprint;            // tells two models apart; see docs/recipe.md
+  std::string fingerprint;  // tells two models apart; see docs/recipe.md
   std::vector<Size> preferred_sizes;
   int default_steps = 28;
   float default_guidance = 2.5f;
@@ -96,13 +100,14 @@ class Engine {
   std::unique_ptr<Impl> impl_;
 };
 
-// ---- Looking at files ------------------------------------------------------------------------------
+// ---- Looking at files
+// ------------------------------------------------------------------------------
 
 struct Inspection {
-  std::string kind;                                     // "safetensors file", "model directory", "picture", ...
-  std::string family;                                   // "FLUX.1 transformer", "CLIP text encoder", ...
-  std::string variant;                                  // "Kontext [dev]", and how that was decided
-  std::string layout;                                   // "BFL", "Diffusers", ...
+  std::string kind;     // "safetensors file", "model directory", "picture", ...
+  std::string family;   // "FLUX.1 transformer", "CLIP text encoder", ...
+  std::string variant;  // "Kontext [dev]", and how that was decided
+  std::string layout;   // "BFL", "Diffusers", ...
   int64_t tensors = 0;
   int64_t parameters = 0;
   int64_t bytes = 0;
@@ -113,32 +118,34 @@ struct Inspection {
     int64_t bytes = 0;
   };
   std::vector<DTypeRow> dtypes;
-  std::vector<std::string> problems;                    // what is wrong, each with what to do
-  std::vector<Inspection> parts;                        // of a model directory
+  std::vector<std::string> problems;  // what is wrong, each with what to do
+  std::vector<Inspection> parts;      // of a model directory
   std::string path;
-  std::string recipe;                                   // of a picture that carries one
+  std::string recipe;  // of a picture that carries one
 };
-// What a file or folder is, by its content. A thing that cannot be read is an error; a thing that can
-// be read but not used is an Inspection with problems.
+// What a file or folder is, by its content. A thing that cannot be read is an error; a thing that
+// can be read but not used is an Inspection with problems.
 Result<Inspection> Inspect(const std::string& path);
 
-// ---- Measuring -------------------------------------------------------------------------------------
+// ---- Measuring
+// -------------------------------------------------------------------------------------
 
 struct StepBenchOptions {
   int double_blocks = 2;
   int single_blocks = 4;
-  Size size{512, 512};           // of target and reference alike; 0 reference tokens if !edit
+  Size size{512, 512};  // of target and reference alike; 0 reference tokens if !edit
   bool edit = true;
   int repeats = 3;
-  std::string backend, dtype;    // as in EngineOptions
+  std::string backend, dtype;  // as in EngineOptions
   int threads = 0;
 };
 struct StepBench {
-  double seconds = 0;                    // median of one step
+  double seconds = 0;  // median of one step
   std::vector<double> all_seconds;
-  double operations = 0;                 // of one step
-  double bare_f32 = 0, bare_bf16 = 0, bare_s8 = 0, bare_u8s8 = 0;  // op/s of a bare matmul 2560x3072x12288;
-                                                                   // 0 where the machine refuses it
+  double operations = 0;  // of one step
+  double bare_f32 = 0, bare_bf16 = 0, bare_s8 = 0,
+         bare_u8s8 = 0;  // op/s of a bare matmul 2560x3072x12288;
+                         // 0 where the machine refuses it
   std::string isa;
   std::string dtype;
   int threads = 0;

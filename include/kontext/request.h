@@ -27,9 +27,9 @@ struct Size {
 enum class Like { kOurs, kBfl, kDiffusers, kComfyUi, kSdCpp };
 
 struct EditRequest {
-  std::string prompt;                   // the instruction; may be empty
-  std::vector<Pixels> images;           // references, in order; none means text to image
-  std::optional<Size> size;             // of the output; none: by the first reference, or the model's first
+  std::string prompt;          // the instruction; may be empty
+  std::vector<Pixels> images;  // references, in order; none means text to image
+  std::optional<Size> size;    // of the output; none: by the first reference, or the model's first
   std::optional<uint64_t> seed;         // none: drawn, and told in the result
   int count = 1;                        // pictures, of seeds seed .. seed + count - 1
   std::optional<int> steps;             // none: --like's, the model's, 28
@@ -37,13 +37,13 @@ struct EditRequest {
   float true_cfg = 1.0f;                // above 1, and with a negative prompt: two passes a step
   std::optional<std::string> negative;  // "" counts as given
   Like like = Like::kOurs;
-  bool keep_reference_size = false;     // use references as they are (sides cut to multiples of 16)
-  bool previews = false;                // hand a small picture to the listener after every step
+  bool keep_reference_size = false;  // use references as they are (sides cut to multiples of 16)
+  bool previews = false;             // hand a small picture to the listener after every step
 };
 
 // Every bound on a request, once; command line, server and studio read them from here.
 struct EditLimits {
-  int multiple = 16;              // sides of the output are multiples of this
+  int multiple = 16;  // sides of the output are multiples of this
   int min_side = 16;
   int max_side = 4096;
   int64_t max_pixels = 4096 * 2048;
@@ -59,12 +59,12 @@ enum class Stage { kPrompt, kReferences, kSteps, kDecode, kDone };
 
 struct Progress {
   Stage stage = Stage::kPrompt;
-  int picture = 0;                // which of `pictures`, from 0
+  int picture = 0;  // which of `pictures`, from 0
   int pictures = 1;
-  int step = 0;                   // steps finished
+  int step = 0;  // steps finished
   int steps = 0;
-  double seconds_per_step = 0;    // mean over the finished ones; 0 before the first
-  double seconds_left = 0;        // of all pictures; 0 while unknown
+  double seconds_per_step = 0;      // mean over the finished ones; 0 before the first
+  double seconds_left = 0;          // of all pictures; 0 while unknown
   const Pixels* preview = nullptr;  // after a step, if asked for
 };
 
@@ -72,7 +72,7 @@ struct Progress {
 struct Edited {
   Pixels picture;
   uint64_t seed = 0;
-  std::string recipe;              // JSON: everything needed to make it again
+  std::string recipe;  // JSON: everything needed to make it again
   double seconds = 0;
 };
 
@@ -83,7 +83,8 @@ class EditListener {
   virtual void OnProgress(const Progress& progress) { (void)progress; }
   // Once per remark worth a user's reading: a prompt that was cut, a picture that was scaled.
   virtual void OnNote(const std::string& note) { (void)note; }
-  // As each picture is done, before the next begins; so nothing finished is lost by a later failure.
+  // As each picture is done, before the next begins; so nothing finished is lost by a later
+  // failure.
   virtual void OnPicture(const Edited& edited) { (void)edited; }
   // Asked about once per transformer block; true ends the run with Code::kCancelled.
   virtual bool Cancelled() { return false; }

@@ -1,7 +1,8 @@
 // Status and Result<T>: how every part of kontext.cpp says that something went wrong.
 //
 // No function of the library throws, prints or exits. A message says what, where, expected, got and
-// what to do: `ae.safetensors: tensor "decoder.conv_in.weight" is [512,32,3,3], expected [512,16,3,3]`.
+// what to do: `ae.safetensors: tensor "decoder.conv_in.weight" is [512,32,3,3], expected
+// [512,16,3,3]`.
 #ifndef KONTEXT_STATUS_H_
 #define KONTEXT_STATUS_H_
 
@@ -38,8 +39,8 @@ class [[nodiscard]] Status {
 template <class T>
 class [[nodiscard]] Result {
  public:
-  Result(T value) : value_(std::move(value)) {}            // NOLINT: implicit, as `return value;`
-  Result(Status status) : status_(std::move(status)) {     // NOLINT: implicit, as `return status;`
+  Result(T value) : value_(std::move(value)) {}         // NOLINT: implicit, as `return value;`
+  Result(Status status) : status_(std::move(status)) {  // NOLINT: implicit, as `return status;`
     if (status_.ok()) status_ = Status(Code::kInternal, "a Result was made from an ok Status");
   }
 

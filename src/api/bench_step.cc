@@ -51,8 +51,8 @@ Result<Tensor> Filled(const std::string& name, const Shape& shape) {
   return t;
 }
 
-// Of the ops that ran: the saving in the last block (its references' rows are not computed) counts as
-// work not done, not as speed.
+// Of the ops that ran: the saving in the last block (its references' rows are not computed) counts
+// as work not done, not as speed.
 double OperationsPerStep(const std::vector<OpTime>& trace, int steps) {
   double sum = 0;
   for (const OpTime& t : trace) sum += t.operations;

@@ -15,8 +15,8 @@ enum class NoiseStream {
   kPhilox,      // torch's CUDA generator, and stable-diffusion.cpp's default
 };
 
-// n standard normal values (spec architecture 13). n must be a multiple of 16, as latents always are.
-// Torch streams: within 2e-6 of torch's, whose last bit depends on its SIMD path.
+// n standard normal values (spec architecture 13). n must be a multiple of 16, as latents always
+// are. Torch streams: within 2e-6 of torch's, whose last bit depends on its SIMD path.
 std::vector<float> DrawNormal(NoiseStream stream, uint64_t seed, int64_t n);
 
 // Philox4x32-10: Salmon et al., "Parallel random numbers: as easy as 1, 2, 3", SC 2011.

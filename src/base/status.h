@@ -33,10 +33,10 @@ Status NoSpace(fmt::format_string<A...> format, A&&... args) {
 #define KX_CONCAT(a, b) KX_CONCAT_INNER(a, b)
 
 // Returns the Status of `expr` to the caller unless it is ok.
-#define KX_RETURN_IF_ERROR(expr)                    \
-  do {                                              \
-    ::kontext::Status kx_status = (expr);           \
-    if (!kx_status.ok()) return kx_status;          \
+#define KX_RETURN_IF_ERROR(expr)           \
+  do {                                     \
+    ::kontext::Status kx_status = (expr);  \
+    if (!kx_status.ok()) return kx_status; \
   } while (false)
 
 // KX_ASSIGN_OR_RETURN(const File file, OpenFile(path)): the value, or the Status to the caller.

@@ -1,5 +1,5 @@
-// How many threads the calls made from this thread use. There is no global pool setting: OpenMP keeps
-// the number per calling thread, and oneDNN asks OpenMP.
+// How many threads the calls made from this thread use. There is no global pool setting: OpenMP
+// keeps the number per calling thread, and oneDNN asks OpenMP.
 #ifndef KONTEXT_BASE_THREADS_H_
 #define KONTEXT_BASE_THREADS_H_
 

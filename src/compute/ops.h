@@ -1,10 +1,12 @@
-// Ops: the op manual. Every tensor operation the networks use, with its shapes, formula and rounding.
+// Ops: the op manual. Every tensor operation the networks use, with its shapes, formula and
+// rounding.
 //
-// Letters: T tokens, D channels, H heads, Dh = D/H, K input and N output features of a matrix product,
-// [h,w,C] pictures with the channel fastest (NHWC, one picture). All matrices are row-major.
+// Letters: T tokens, D channels, H heads, Dh = D/H, K input and N output features of a matrix
+// product, [h,w,C] pictures with the channel fastest (NHWC, one picture). All matrices are
+// row-major.
 //
-// Activations are F32 or BF16 (any mixture of src and dst); every op computes in f32 and rounds once,
-// at the store. Vectors (norm weights, shift, scale, gate, rope tables) are F32.
+// Activations are F32 or BF16 (any mixture of src and dst); every op computes in f32 and rounds
+// once, at the store. Vectors (norm weights, shift, scale, gate, rope tables) are F32.
 //
 // An op does not return its failure: the first one is kept, later ops do nothing, and TakeStatus()
 // hands it over. So a block reads as its formula, and one check at its end is enough.
@@ -29,7 +31,8 @@ enum class Activation { kNone, kSilu, kGeluTanh, kQuickGelu };
 // A backend's own form of the weights of a product. Opaque: only the backend that made it uses it.
 class LinearWeights {
  public:
-  LinearWeights(int64_t out, int64_t in, bool bias) : out_features(out), in_features(in), has_bias(bias) {}
+  LinearWeights(int64_t out, int64_t in, bool bias)
+      : out_features(out), in_features(in), has_bias(bias) {}
   virtual ~LinearWeights() = default;
   const int64_t out_features, in_features;
   const bool has_bias;
@@ -41,18 +44,19 @@ class ConvWeights {
   const int64_t out_channels, in_channels, kernel;
 };
 
-// A weight matrix [N, K] as the checkpoint has it: one tensor, or several stacked by rows (Diffusers
-// keeps q, k and v apart). F32, BF16 or F16. The backend may keep pointing into this memory, so it
-// must stay mapped for as long as the handle lives.
+// A weight matrix [N, K] as the checkpoint has it: one tensor, or several stacked by rows
+// (Diffusers keeps q, k and v apart). F32, BF16 or F16. The backend may keep pointing into this
+// memory, so it must stay mapped for as long as the handle lives.
 struct LinearSource {
   std::vector<ConstTensorView> weight;  // each [n_i, K], all of one dtype; sum n_i = N
   std::vector<ConstTensorView> bias;    // each [n_i]; or none at all
 };
 
 struct AttentionOptions {
-  float scale = 1.0f;             // multiplies q.k; FLUX 1/sqrt(Dh), T5 1
-  bool causal = false;            // key j only for queries i >= j (Tq == Tk)
-  ConstTensorView relative_bias;  // [H, Tq+Tk-1] F32, or empty: adds relative_bias[h, j - i + Tq - 1]
+  float scale = 1.0f;   // multiplies q.k; FLUX 1/sqrt(Dh), T5 1
+  bool causal = false;  // key j only for queries i >= j (Tq == Tk)
+  ConstTensorView
+      relative_bias;  // [H, Tq+Tk-1] F32, or empty: adds relative_bias[h, j - i + Tq - 1]
 };
 
 struct ConvOptions {
@@ -84,33 +88,41 @@ class Ops {
   void StartTrace();
   std::vector<OpTrace> trace() const;
 
-  // ---- Weights: checked, and brought into the backend's form. -------------------------------------
+  // ---- Weights: checked, and brought into the backend's form.
+  // -------------------------------------
   Result<std::unique_ptr<LinearWeights>> PrepareLinear(const LinearSource& source);
   // weight [N, C, k, k], bias [N]; F32, BF16 or F16.
   Result<std::unique_ptr<ConvWeights>> PrepareConv(ConstTensorView weight, ConstTensorView bias);
 
-  // ---- Plain ops: every backend has them. -----------------------------------------------------------
-  // dst[t, n] = act(sum_k src[t, k] * weight[n, k] + bias[n])            src [T,K], dst [T,N]
+  // ---- Plain ops: every backend has them.
+  // ----------------------------------------------------------- dst[t, n] = act(sum_k src[t, k] *
+  // weight[n, k] + bias[n])            src [T,K], dst [T,N]
   void Linear(ConstTensorView src, const LinearWeights& w, Activation act, TensorView dst);
-  // Softmax attention without a T x T matrix in memory.  q [H,Tq,Dh], k and v [H,Tk,Dh], dst [Tq,H*Dh]
-  // dst[i, h*Dh + d] = sum_j p[j] * v[h, j, d],  p = softmax_j(scale * q[h,i,:].k[h,j,:] + bias)
+  // Softmax attention without a T x T matrix in memory.  q [H,Tq,Dh], k and v [H,Tk,Dh], dst
+  // [Tq,H*Dh] dst[i, h*Dh + d] = sum_j p[j] * v[h, j, d],  p = softmax_j(scale * q[h,i,:].k[h,j,:]
+  // + bias)
   void Attention(ConstTensorView q, ConstTensorView k, ConstTensorView v, const AttentionOptions& o,
                  TensorView dst);
   // dst = (src - mean) / sqrt(var + eps) * weight + bias over the last dimension, biased variance;
   // weight and bias [D] or both empty (then 1 and 0).                     src, dst [T,D]
-  void LayerNorm(ConstTensorView src, ConstTensorView weight, ConstTensorView bias, float eps, TensorView dst);
-  // dst = src / sqrt(mean(src^2) + eps) * weight over the last dimension.  src, dst [..,D], weight [D]
+  void LayerNorm(ConstTensorView src, ConstTensorView weight, ConstTensorView bias, float eps,
+                 TensorView dst);
+  // dst = src / sqrt(mean(src^2) + eps) * weight over the last dimension.  src, dst [..,D], weight
+  // [D]
   void RmsNorm(ConstTensorView src, ConstTensorView weight, float eps, TensorView dst);
-  // GroupNorm over [h,w,C]: statistics per group of C/groups channels over all pixels, biased variance;
-  // then act.                                                             src, dst [h,w,C]
-  void GroupNorm(ConstTensorView src, ConstTensorView weight, ConstTensorView bias, int groups, float eps,
-                 Activation act, TensorView dst);
+  // GroupNorm over [h,w,C]: statistics per group of C/groups channels over all pixels, biased
+  // variance; then act.                                                             src, dst
+  // [h,w,C]
+  void GroupNorm(ConstTensorView src, ConstTensorView weight, ConstTensorView bias, int groups,
+                 float eps, Activation act, TensorView dst);
   // Rotates interleaved pairs (x[2j], x[2j+1]) by the angle of pair j; in place is allowed.
-  // x0' = cos*x0 - sin*x1, x1' = sin*x0 + cos*x1.   src, dst [H,T,Dh]; rope [T,Dh/2,2] = (cos, sin) F32
+  // x0' = cos*x0 - sin*x1, x1' = sin*x0 + cos*x1.   src, dst [H,T,Dh]; rope [T,Dh/2,2] = (cos, sin)
+  // F32
   void Rope(ConstTensorView src, ConstTensorView rope, TensorView dst);
   // Convolution over NHWC, square kernel.   src [h,w,C], dst [(h+pads-k)/stride+1, .., N]
   void Conv2d(ConstTensorView src, const ConvWeights& w, const ConvOptions& o, TensorView dst);
-  // Every pixel four times (nearest).                                     src [h,w,C], dst [2h,2w,C]
+  // Every pixel four times (nearest).                                     src [h,w,C], dst
+  // [2h,2w,C]
   void Upsample2x(ConstTensorView src, TensorView dst);
   // dst = act(src), elementwise; in place is allowed.
   void Activate(ConstTensorView src, Activation act, TensorView dst);
@@ -124,20 +136,24 @@ class Ops {
   // dst[t, :] = table[ids[t], :].   table [V,D] F32, BF16 or F16; ids [T] I32; dst [T,D]
   void GatherRows(ConstTensorView table, ConstTensorView ids, TensorView dst);
 
-  // ---- Fused ops: a backend that has nothing better inherits bodies made of the plain ops. ----------
-  // dst[t, n] += gate[n] * (src @ weight^T + bias)[t, n]; an empty gate is 1.  (BFL layers.py:185-191)
-  void LinearGatedAdd(ConstTensorView src, const LinearWeights& w, ConstTensorView gate, TensorView dst);
-  // dst = (1 + scale) * LayerNorm(src) + shift, no affine.  shift, scale [D] F32 (BFL layers.py:163)
-  void ModulatedLayerNorm(ConstTensorView src, ConstTensorView shift, ConstTensorView scale, float eps,
-                          TensorView dst);
-  // One of q, k, v out of a joint projection, as heads: dst[h, t, :] = src[t, h*Dh : (h+1)*Dh], then
-  // RmsNorm over Dh by `norm` [Dh] and Rope by `rope` [T,Dh/2,2]; either may be empty (skipped).
-  // src [T,H*Dh], a column range of the projection; dst [H,T,Dh]          (BFL layers.py:164-167)
-  void SplitHeadsNormRope(ConstTensorView src, ConstTensorView norm, float eps, ConstTensorView rope,
-                          TensorView dst);
+  // ---- Fused ops: a backend that has nothing better inherits bodies made of the plain ops.
+  // ---------- dst[t, n] += gate[n] * (src @ weight^T + bias)[t, n]; an empty gate is 1.  (BFL
+  // layers.py:185-191)
+  void LinearGatedAdd(ConstTensorView src, const LinearWeights& w, ConstTensorView gate,
+                      TensorView dst);
+  // dst = (1 + scale) * LayerNorm(src) + shift, no affine.  shift, scale [D] F32 (BFL
+  // layers.py:163)
+  void ModulatedLayerNorm(ConstTensorView src, ConstTensorView shift, ConstTensorView scale,
+                          float eps, TensorView dst);
+  // One of q, k, v out of a joint projection, as heads: dst[h, t, :] = src[t, h*Dh : (h+1)*Dh],
+  // then RmsNorm over Dh by `norm` [Dh] and Rope by `rope` [T,Dh/2,2]; either may be empty
+  // (skipped). src [T,H*Dh], a column range of the projection; dst [H,T,Dh]          (BFL
+  // layers.py:164-167)
+  void SplitHeadsNormRope(ConstTensorView src, ConstTensorView norm, float eps,
+                          ConstTensorView rope, TensorView dst);
   // dst = Conv2d(src) + residual                                          residual as dst
-  void Conv2dAdd(ConstTensorView src, const ConvWeights& w, const ConvOptions& o, ConstTensorView residual,
-                 TensorView dst);
+  void Conv2dAdd(ConstTensorView src, const ConvWeights& w, const ConvOptions& o,
+                 ConstTensorView residual, TensorView dst);
 
  protected:
   // Keeps the first failure.
@@ -148,17 +164,21 @@ class Ops {
  private:
   // The bodies. The public functions above have checked shapes and dtypes before they call these.
   virtual Result<std::unique_ptr<LinearWeights>> DoPrepareLinear(const LinearSource& source) = 0;
-  virtual Result<std::unique_ptr<ConvWeights>> DoPrepareConv(ConstTensorView weight, ConstTensorView bias) = 0;
-  virtual void DoLinear(ConstTensorView src, const LinearWeights& w, Activation act, TensorView dst) = 0;
-  virtual void DoAttention(ConstTensorView q, ConstTensorView k, ConstTensorView v, const AttentionOptions& o,
-                           TensorView dst) = 0;
-  virtual void DoLayerNorm(ConstTensorView src, ConstTensorView weight, ConstTensorView bias, float eps,
-                           TensorView dst) = 0;
-  virtual void DoRmsNorm(ConstTensorView src, ConstTensorView weight, float eps, TensorView dst) = 0;
-  virtual void DoGroupNorm(ConstTensorView src, ConstTensorView weight, ConstTensorView bias, int groups,
-                           float eps, Activation act, TensorView dst) = 0;
+  virtual Result<std::unique_ptr<ConvWeights>> DoPrepareConv(ConstTensorView weight,
+                                                             ConstTensorView bias) = 0;
+  virtual void DoLinear(ConstTensorView src, const LinearWeights& w, Activation act,
+                        TensorView dst) = 0;
+  virtual void DoAttention(ConstTensorView q, ConstTensorView k, ConstTensorView v,
+                           const AttentionOptions& o, TensorView dst) = 0;
+  virtual void DoLayerNorm(ConstTensorView src, ConstTensorView weight, ConstTensorView bias,
+                           float eps, TensorView dst) = 0;
+  virtual void DoRmsNorm(ConstTensorView src, ConstTensorView weight, float eps,
+                         TensorView dst) = 0;
+  virtual void DoGroupNorm(ConstTensorView src, ConstTensorView weight, ConstTensorView bias,
+                           int groups, float eps, Activation act, TensorView dst) = 0;
   virtual void DoRope(ConstTensorView src, ConstTensorView rope, TensorView dst) = 0;
-  virtual void DoConv2d(ConstTensorView src, const ConvWeights& w, const ConvOptions& o, TensorView dst) = 0;
+  virtual void DoConv2d(ConstTensorView src, const ConvWeights& w, const ConvOptions& o,
+                        TensorView dst) = 0;
   virtual void DoUpsample2x(ConstTensorView src, TensorView dst) = 0;
   virtual void DoActivate(ConstTensorView src, Activation act, TensorView dst) = 0;
   virtual void DoAdd(ConstTensorView a, ConstTensorView b, TensorView dst) = 0;
@@ -169,18 +189,19 @@ class Ops {
   // Default bodies: ops_fused.cc.
   virtual void DoLinearGatedAdd(ConstTensorView src, const LinearWeights& w, ConstTensorView gate,
                                 TensorView dst);
-  virtual void DoModulatedLayerNorm(ConstTensorView src, ConstTensorView shift, ConstTensorView scale,
-                                    float eps, TensorView dst);
+  virtual void DoModulatedLayerNorm(ConstTensorView src, ConstTensorView shift,
+                                    ConstTensorView scale, float eps, TensorView dst);
   virtual void DoSplitHeadsNormRope(ConstTensorView src, ConstTensorView norm, float eps,
                                     ConstTensorView rope, TensorView dst);
   virtual void DoConv2dAdd(ConstTensorView src, const ConvWeights& w, const ConvOptions& o,
                            ConstTensorView residual, TensorView dst);
 
-  // One public call: skipped after a failure, refused by `checked`, no work where dst has no elements,
-  // else the body, timed when tracing. Exceptions of libraries below end here, as failures.
+  // One public call: skipped after a failure, refused by `checked`, no work where dst has no
+  // elements, else the body, timed when tracing. Exceptions of libraries below end here, as
+  // failures.
   template <class Body>
-  void Run(std::string_view op, const Status& checked, const ConstTensorView& dst, double operations,
-           Body body);
+  void Run(std::string_view op, const Status& checked, const ConstTensorView& dst,
+           double operations, Body body);
   void Record(std::string_view op, double seconds, double operations);
 
   Status first_failure_;

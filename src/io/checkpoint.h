@@ -17,9 +17,9 @@ namespace kontext {
 
 class Checkpoint {
  public:
-  // `path`: a .safetensors file; an index (*.safetensors.index.json) whose shards lie beside it; or a
-  // folder that holds exactly one of the two. Every offset is checked against the file. A name that
-  // stands in two shards, a shard outside the index's folder and a broken promise are errors.
+  // `path`: a .safetensors file; an index (*.safetensors.index.json) whose shards lie beside it; or
+  // a folder that holds exactly one of the two. Every offset is checked against the file. A name
+  // that stands in two shards, a shard outside the index's folder and a broken promise are errors.
   static Result<Checkpoint> Open(const std::string& path);
 
   const std::map<std::string, ConstTensorView>& tensors() const { return tensors_; }

@@ -1,6 +1,6 @@
-// Files as memory. MappedFile: a file's bytes as read-only memory, unmapped when it goes; a file that
-// another program shortens meanwhile ends the process (SIGBUS), so replace weights, never edit them.
-// ReadTextFile: a copy, for small files and for those that may change.
+// Files as memory. MappedFile: a file's bytes as read-only memory, unmapped when it goes; a file
+// that another program shortens meanwhile ends the process (SIGBUS), so replace weights, never edit
+// them. ReadTextFile: a copy, for small files and for those that may change.
 #ifndef KONTEXT_IO_MAPPED_FILE_H_
 #define KONTEXT_IO_MAPPED_FILE_H_
 
@@ -19,7 +19,8 @@ class MappedFile {
   MappedFile(MappedFile&& other) noexcept;
   MappedFile& operator=(MappedFile&& other) noexcept;
 
-  // kBadInput, naming the path and the system's reason, if it is missing, unreadable, empty or no file.
+  // kBadInput, naming the path and the system's reason, if it is missing, unreadable, empty or no
+  // file.
   static Result<MappedFile> Open(const std::string& path);
 
   const std::byte* data() const { return data_; }

@@ -14,8 +14,9 @@ namespace kontext {
 
 struct DecodedPicture {
   Pixels pixels;
-  std::vector<std::string> notes;  // what was applied, for the user to read once: "turned by EXIF ..."
-  std::string recipe;              // our recipe JSON, if the file carries one; else empty
+  std::vector<std::string>
+      notes;           // what was applied, for the user to read once: "turned by EXIF ..."
+  std::string recipe;  // our recipe JSON, if the file carries one; else empty
 };
 
 struct PictureLimits {
@@ -24,12 +25,14 @@ struct PictureLimits {
   int max_side = 65535;
 };
 
-// Decodes by content, never by file name. EXIF orientation is applied, ICC profiles converted to sRGB,
-// CMYK, palette, grey and 16 bit turned into 8-bit RGB. Alpha is laid over white unless `keep_alpha`.
-// kBadInput names `what` (the path) and the limit for anything that is no sound picture.
-Result<DecodedPicture> DecodePicture(std::string_view bytes, const std::string& what, bool keep_alpha,
-                                     const PictureLimits& limits = {});
-Result<DecodedPicture> ReadPicture(const std::string& path, bool keep_alpha, const PictureLimits& limits = {});
+// Decodes by content, never by file name. EXIF orientation is applied, ICC profiles converted to
+// sRGB, CMYK, palette, grey and 16 bit turned into 8-bit RGB. Alpha is laid over white unless
+// `keep_alpha`. kBadInput names `what` (the path) and the limit for anything that is no sound
+// picture.
+Result<DecodedPicture> DecodePicture(std::string_view bytes, const std::string& what,
+                                     bool keep_alpha, const PictureLimits& limits = {});
+Result<DecodedPicture> ReadPicture(const std::string& path, bool keep_alpha,
+                                   const PictureLimits& limits = {});
 
 enum class PictureFormat { kPng, kJpeg, kWebp };
 // By extension (.png .jpg .jpeg .webp, any case); kUsage names the extensions otherwise.
@@ -37,10 +40,11 @@ Result<PictureFormat> FormatOfPath(const std::string& path);
 
 // PNG and WebP lossless, JPEG at quality 95 with 4:4:4 chroma. `recipe` (may be empty) is stored as
 // PNG iTXt "kontext", and as EXIF UserComment + XMP-free Software tag in JPEG and WebP.
-Result<std::string> EncodePicture(const Pixels& pixels, PictureFormat format, const std::string& recipe);
+Result<std::string> EncodePicture(const Pixels& pixels, PictureFormat format,
+                                  const std::string& recipe);
 
-// Writes beside `path` under a temporary name, syncs, renames; on any failure the old file at `path`
-// is untouched and the temporary one is gone. kNoSpace when the disk is full.
+// Writes beside `path` under a temporary name, syncs, renames; on any failure the old file at
+// `path` is untouched and the temporary one is gone. kNoSpace when the disk is full.
 Status WriteFileAtomically(const std::string& path, std::string_view bytes);
 
 }  // namespace kontext

@@ -10,7 +10,8 @@ namespace kontext {
 // Pillow's LANCZOS, bit for bit (spec architecture 3.2): horizontal pass, rounded to 8 bit, then
 // vertical; a pass is skipped when that side does not change. Width and height at least 1. Four
 // channels are premultiplied by alpha meanwhile, as Pillow does. This is Pillow up to 12.1: later
-// ones do the vertical pass first for some sizes (tools/golden/make_resize_vectors.py has the story).
+// ones do the vertical pass first for some sizes (tools/golden/make_resize_vectors.py has the
+// story).
 Result<Pixels> ResizeLanczos(const Pixels& src, int width, int height);
 
 // Nearest neighbour: source pixel floor((x + 0.5) * in / out).

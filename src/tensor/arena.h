@@ -47,12 +47,12 @@ class Tensor {
   Shape shape_;
 };
 
-// Two passes over the same code: a planning Arena (no memory) adds up the bytes that Take() asks for,
-// a second one made with that size hands them out.
+// Two passes over the same code: a planning Arena (no memory) adds up the bytes that Take() asks
+// for, a second one made with that size hands them out.
 class Arena {
  public:
-  Arena() = default;                                      // plans
-  static Result<Arena> Allocate(int64_t bytes);           // hands out
+  Arena() = default;                             // plans
+  static Result<Arena> Allocate(int64_t bytes);  // hands out
 
   // The next tensor. Planning: a view without data. kInternal when the plan was too small.
   Result<TensorView> Take(DType dtype, const Shape& shape);

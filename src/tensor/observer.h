@@ -12,7 +12,8 @@ namespace kontext {
 class Observer {
  public:
   virtual ~Observer() = default;
-  // A finished intermediate: "double0.img", "single3", "vae.mid". The view is valid during the call.
+  // A finished intermediate: "double0.img", "single3", "vae.mid". The view is valid during the
+  // call.
   virtual void OnTensor(std::string_view name, ConstTensorView value) {
     (void)name;
     (void)value;

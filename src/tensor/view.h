@@ -1,6 +1,6 @@
-// TensorView and ConstTensorView: pointer, dtype, shape and strides. Views never own and are cheap to
-// copy. The last dimension is always dense (stride 1); the others may be strided, so that rows of a
-// wider matrix or one head range of [H,T,Dh] are views too.
+// TensorView and ConstTensorView: pointer, dtype, shape and strides. Views never own and are cheap
+// to copy. The last dimension is always dense (stride 1); the others may be strided, so that rows
+// of a wider matrix or one head range of [H,T,Dh] are views too.
 #ifndef KONTEXT_TENSOR_VIEW_H_
 #define KONTEXT_TENSOR_VIEW_H_
 
@@ -19,19 +19,33 @@ namespace internal {
 template <class T>
 constexpr DType DTypeOf();
 template <>
-constexpr DType DTypeOf<float>() { return DType::kF32; }
+constexpr DType DTypeOf<float>() {
+  return DType::kF32;
+}
 template <>
-constexpr DType DTypeOf<BF16>() { return DType::kBF16; }
+constexpr DType DTypeOf<BF16>() {
+  return DType::kBF16;
+}
 template <>
-constexpr DType DTypeOf<F16>() { return DType::kF16; }
+constexpr DType DTypeOf<F16>() {
+  return DType::kF16;
+}
 template <>
-constexpr DType DTypeOf<uint8_t>() { return DType::kU8; }
+constexpr DType DTypeOf<uint8_t>() {
+  return DType::kU8;
+}
 template <>
-constexpr DType DTypeOf<int8_t>() { return DType::kI8; }
+constexpr DType DTypeOf<int8_t>() {
+  return DType::kI8;
+}
 template <>
-constexpr DType DTypeOf<int32_t>() { return DType::kI32; }
+constexpr DType DTypeOf<int32_t>() {
+  return DType::kI32;
+}
 template <>
-constexpr DType DTypeOf<int64_t>() { return DType::kI64; }
+constexpr DType DTypeOf<int64_t>() {
+  return DType::kI64;
+}
 }  // namespace internal
 
 // Byte is `std::byte` or `const std::byte`; use the two aliases below.
@@ -40,7 +54,8 @@ class BasicView {
  public:
   BasicView() = default;  // the empty view: data() is null
   // Dense: strides follow from the shape.
-  BasicView(Byte* data, DType dtype, const Shape& shape) : data_(data), dtype_(dtype), shape_(shape) {
+  BasicView(Byte* data, DType dtype, const Shape& shape)
+      : data_(data), dtype_(dtype), shape_(shape) {
     int64_t stride = 1;
     for (int i = shape.rank() - 1; i >= 0; --i) {
       strides_[static_cast<size_t>(i)] = stride;

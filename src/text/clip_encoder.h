@@ -14,13 +14,13 @@ namespace kontext {
 
 struct ClipConfig {
   int64_t vocab = 49408;
-  int64_t hidden = 768;    // D
+  int64_t hidden = 768;  // D
   int64_t layers = 12;
   int64_t heads = 12;
   int64_t ff = 3072;       // F
   int64_t positions = 77;  // T
   float eps = 1e-5f;
-  int32_t eos_id = 2;      // as config.json says; 2 is the legacy value, see PooledPosition
+  int32_t eos_id = 2;  // as config.json says; 2 is the legacy value, see PooledPosition
 };
 
 struct ClipLayerWeights {
@@ -38,13 +38,14 @@ struct ClipWeights {
 // Every tensor by its Hugging Face name (text_model.embeddings.token_embedding.weight, ...).
 void VisitClip(const ClipConfig& config, ClipWeights& weights, WeightVisitor& visitor);
 
-// Where Hugging Face pools: the first occurrence of the largest id when eos_id is the legacy 2, else of
-// eos_id (spec architecture 9.3).
+// Where Hugging Face pools: the first occurrence of the largest id when eos_id is the legacy 2,
+// else of eos_id (spec architecture 9.3).
 int64_t PooledPosition(const ClipConfig& config, const std::vector<int32_t>& ids);
 
-// ids [T] -> hidden [T, D] F32, after the final norm; the pooled vector is its row PooledPosition().
-Status EncodeClip(const ClipConfig& config, const ClipWeights& weights, const std::vector<int32_t>& ids,
-                  Ops& ops, Observer* observer, TensorView hidden);
+// ids [T] -> hidden [T, D] F32, after the final norm; the pooled vector is its row
+// PooledPosition().
+Status EncodeClip(const ClipConfig& config, const ClipWeights& weights,
+                  const std::vector<int32_t>& ids, Ops& ops, Observer* observer, TensorView hidden);
 
 }  // namespace kontext
 

@@ -1,4 +1,5 @@
-// T5 v1.1's encoder: ids -> states (spec architecture 10). No mask: padding attends and is attended.
+// T5 v1.1's encoder: ids -> states (spec architecture 10). No mask: padding attends and is
+// attended.
 #ifndef KONTEXT_TEXT_T5_ENCODER_H_
 #define KONTEXT_TEXT_T5_ENCODER_H_
 
@@ -38,15 +39,16 @@ struct T5Weights {
   VectorWeights final_norm;  // [D]
 };
 
-// Every tensor by its Hugging Face name (shared.weight, encoder.block.0.layer.0.SelfAttention.q.weight, ...).
+// Every tensor by its Hugging Face name (shared.weight,
+// encoder.block.0.layer.0.SelfAttention.q.weight, ...).
 void VisitT5(const T5Config& config, T5Weights& weights, WeightVisitor& visitor);
 
 // The bucket of relative position `key - query`, bidirectional.
 int64_t RelativeBucket(const T5Config& config, int64_t relative);
 
 // ids [Tt] -> states [Tt, D] F32, after the final norm.
-Status EncodeT5(const T5Config& config, const T5Weights& weights, const std::vector<int32_t>& ids, Ops& ops,
-                Observer* observer, TensorView states);
+Status EncodeT5(const T5Config& config, const T5Weights& weights, const std::vector<int32_t>& ids,
+                Ops& ops, Observer* observer, TensorView states);
 
 }  // namespace kontext
 

@@ -14,14 +14,16 @@ namespace kontext {
 
 struct VaeConfig {
   int64_t in_channels = 3;
-  int64_t latent_channels = 16;                      // z
+  int64_t latent_channels = 16;                          // z
   std::vector<int64_t> channels = {128, 256, 512, 512};  // per level, finest first
-  int64_t blocks_per_level = 2;                      // encoder; the decoder has one more
+  int64_t blocks_per_level = 2;                          // encoder; the decoder has one more
   int64_t groups = 32;
   float eps = 1e-6f;
   float scaling_factor = 0.3611f;
   float shift_factor = 0.1159f;
-  int64_t factor() const { return int64_t{1} << (channels.size() - 1); }  // 8: pixels per latent side
+  int64_t factor() const {
+    return int64_t{1} << (channels.size() - 1);
+  }  // 8: pixels per latent side
 };
 
 struct ResnetWeights {  // GN, silu, conv, GN, silu, conv, plus the input or its 1x1 projection
@@ -51,21 +53,24 @@ struct VaeWeights {
   VaeHalfWeights encoder, decoder;
 };
 
-// Every tensor by its BFL name (encoder.down.0.block.0.norm1.weight, decoder.up.3.upsample.conv.weight, ...).
+// Every tensor by its BFL name (encoder.down.0.block.0.norm1.weight,
+// decoder.up.3.upsample.conv.weight, ...).
 void VisitVae(const VaeConfig& config, VaeWeights& weights, WeightVisitor& visitor);
 
-// picture [H,W,3] F32 in [-1,1], H and W multiples of factor() -> latents [H/8,W/8,z] F32: the mean of
-// the posterior (never a sample), (mean - shift) * scale.
-Status EncodeLatents(const VaeConfig& config, const VaeWeights& weights, ConstTensorView picture, Ops& ops,
-                     Observer* observer, TensorView latents);
+// picture [H,W,3] F32 in [-1,1], H and W multiples of factor() -> latents [H/8,W/8,z] F32: the mean
+// of the posterior (never a sample), (mean - shift) * scale.
+Status EncodeLatents(const VaeConfig& config, const VaeWeights& weights, ConstTensorView picture,
+                     Ops& ops, Observer* observer, TensorView latents);
 
 // latents [h,w,z] F32 -> picture [8h,8w,3] F32, about [-1,1] and not clamped.
-Status DecodeLatents(const VaeConfig& config, const VaeWeights& weights, ConstTensorView latents, Ops& ops,
-                     Observer* observer, TensorView picture);
+Status DecodeLatents(const VaeConfig& config, const VaeWeights& weights, ConstTensorView latents,
+                     Ops& ops, Observer* observer, TensorView picture);
 
 // Bytes of activations one call needs, for plans.
-int64_t EncodeBytes(const VaeConfig& config, int64_t height_px, int64_t width_px, DType activations);
-int64_t DecodeBytes(const VaeConfig& config, int64_t height_px, int64_t width_px, DType activations);
+int64_t EncodeBytes(const VaeConfig& config, int64_t height_px, int64_t width_px,
+                    DType activations);
+int64_t DecodeBytes(const VaeConfig& config, int64_t height_px, int64_t width_px,
+                    DType activations);
 
 }  // namespace kontext
 
