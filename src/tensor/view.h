@@ -59,7 +59,7 @@ class BasicView {
     int64_t stride = 1;
     for (int i = shape.rank() - 1; i >= 0; --i) {
       strides_[static_cast<size_t>(i)] = stride;
-      stride *= shape[i];
+      if (i > 0) stride *= shape[i];  // not the outermost: a hostile shape may overflow there
     }
   }
   // A mutable view is a const view, too.
