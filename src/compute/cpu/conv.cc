@@ -62,8 +62,8 @@ Result<std::unique_ptr<ConvWeights>> CpuOps::DoPrepareConv(ConstTensorView weigh
                                 .kernel = w->kernel,
                                 .pad_begin = pad,
                                 .pad_end = pad,
-                                .src = onednn::Type::kBF16,
-                                .weights = onednn::Type::kBF16,
+                                .src = onednn::TypeOf(activation_dtype()),
+                                .weights = onednn::TypeOf(activation_dtype()),
                                 .threads = omp_get_max_threads()};
     KX_ASSIGN_OR_RETURN(w->packed, library_.PackConv(spec, dense.view().As<float>()));
   } else {
@@ -75,7 +75,7 @@ Result<std::unique_ptr<ConvWeights>> CpuOps::DoPrepareConv(ConstTensorView weigh
 Status CpuOps::LibraryConvolution(ConstTensorView src, const CpuConvWeights& w,
                                   const ConvOptions& o, const ConstTensorView& residual,
                                   const TensorView& dst) {
-  KX_ASSIGN_OR_RETURN(src, As(DType::kBF16, src));
+  KX_ASSIGN_OR_RETURN(src, As(activation_dtype(), src));
   TensorView result = dst;
   if (dst.dtype() != DType::kF32) {  // sums stay in f32 until the store
     KX_ASSIGN_OR_RETURN(float* memory, space_.Floats(Slot::kResult, dst.shape().NumElements()));
@@ -90,8 +90,8 @@ Status CpuOps::LibraryConvolution(ConstTensorView src, const CpuConvWeights& w,
                               .stride = o.stride,
                               .pad_begin = o.pad_begin,
                               .pad_end = o.pad_end,
-                              .src = onednn::Type::kBF16,
-                              .weights = onednn::Type::kBF16,
+                              .src = onednn::TypeOf(activation_dtype()),
+                              .weights = onednn::TypeOf(activation_dtype()),
                               .accumulate = !residual.empty(),
                               .threads = omp_get_max_threads()};
   KX_RETURN_IF_ERROR(library_.Convolve(spec, src.data(), w.packed, w.bias.view().As<float>(),

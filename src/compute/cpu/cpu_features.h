@@ -31,9 +31,10 @@ CpuFeatures Limit(const CpuFeatures& have, Isa limit);
 // How a Linear multiplies.
 enum class ProductPath {
   kWiden,    // our own f32 kernel on 16-bit or f32 weights where they are
-  kLibrary,  // oneDNN on weights prepacked in bf16
+  kLibrary,  // oneDNN on weights prepacked in the activations' dtype
 };
 // What a backend made for `dtype` ("", "bf16", "f32") does on such a processor.
+// (PlanFor never joins f32 to kLibrary; a test does, to run that path on any processor.)
 struct Plan {
   bool bf16_activations = false;
   ProductPath path = ProductPath::kWiden;

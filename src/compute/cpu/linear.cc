@@ -26,10 +26,6 @@ Result<Tensor> Stack(const std::vector<ConstTensorView>& parts, DType dtype) {
   return all;
 }
 
-onednn::Type TypeOf(DType t) {
-  return t == DType::kBF16 ? onednn::Type::kBF16 : onednn::Type::kF32;
-}
-
 // Token count for which oneDNN chooses the layout of packed weights; others use the same one.
 constexpr int64_t kTypicalRows = 1024;
 
@@ -55,13 +51,14 @@ Result<std::unique_ptr<LinearWeights>> CpuOps::DoPrepareLinear(const LinearSourc
     KX_ASSIGN_OR_RETURN(w->bias, Stack(source.bias, DType::kF32));
   }
   if (plan_.path == ProductPath::kLibrary) {
-    KX_ASSIGN_OR_RETURN(const Tensor dense, Stack(source.weight, DType::kBF16));
+    const onednn::Type type = onednn::TypeOf(activation_dtype());
+    KX_ASSIGN_OR_RETURN(const Tensor dense, Stack(source.weight, activation_dtype()));
     const onednn::MatMulSpec spec{.m = kTypicalRows,
                                   .k = in,
                                   .n = out,
-                                  .src = onednn::Type::kBF16,
-                                  .weights = onednn::Type::kBF16,
-                                  .dst = onednn::Type::kBF16,
+                                  .src = type,
+                                  .weights = type,
+                                  .dst = type,
                                   .src_stride = in,
                                   .dst_stride = out,
                                   .bias = w->has_bias,
@@ -75,8 +72,8 @@ Result<std::unique_ptr<LinearWeights>> CpuOps::DoPrepareLinear(const LinearSourc
 
 Status CpuOps::LibraryProduct(ConstTensorView src, const CpuLinearWeights& w,
                               const Epilogue& epilogue, const TensorView& dst) {
-  if (src.dtype() != DType::kBF16) {
-    KX_ASSIGN_OR_RETURN(src, As(DType::kBF16, src));
+  if (src.dtype() != activation_dtype()) {
+    KX_ASSIGN_OR_RETURN(src, As(activation_dtype(), src));
   }
   TensorView result = dst;
   if (!epilogue.addend.empty()) {
@@ -86,9 +83,9 @@ Status CpuOps::LibraryProduct(ConstTensorView src, const CpuLinearWeights& w,
   const onednn::MatMulSpec spec{.m = src.dim(0),
                                 .k = w.in_features,
                                 .n = w.out_features,
-                                .src = onednn::Type::kBF16,
-                                .weights = onednn::Type::kBF16,
-                                .dst = TypeOf(result.dtype()),
+                                .src = onednn::TypeOf(src.dtype()),
+                                .weights = onednn::TypeOf(src.dtype()),
+                                .dst = onednn::TypeOf(result.dtype()),
                                 .src_stride = src.stride(0),
                                 .dst_stride = result.stride(0),
                                 .bias = w.has_bias,

@@ -17,6 +17,9 @@ namespace kontext::onednn {
 
 enum class Type : uint8_t { kF32, kBF16, kS8, kU8, kS32 };
 
+// Of the activations' dtypes.
+constexpr Type TypeOf(DType t) { return t == DType::kBF16 ? Type::kBF16 : Type::kF32; }
+
 // "2.6.3"
 std::string Version();
 // Keeps oneDNN from using instructions above `isa`; only before its first use in the process.
