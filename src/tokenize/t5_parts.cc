@@ -3,6 +3,7 @@
 #include <algorithm>
 #include <utility>
 
+#include "tokenize/sentencepiece_file.h"
 #include "tokenize/utf8.h"
 
 namespace kontext {
@@ -12,9 +13,9 @@ constexpr int64_t kMaxExtraIds = 10000;  // T5 has 100
 
 // Finds </s> and <pad> among the pieces and the added tokens, which must agree, and counts the ids.
 Status FindSpecials(const std::string& what, T5Parts* parts) {
-  parts->vocab_size = parts->model->size();
+  parts->vocab_size = parts->model.size();
   for (const auto& [content, token] : parts->added.tokens()) {
-    const int32_t known = parts->model->Find(content);
+    const int32_t known = parts->model.Find(content);
     if (known >= 0 && known != token.id) {
       return BadInput("{}: {} has the id {} among the added tokens and {} among the pieces", what,
                       Quoted(content), token.id, known);
@@ -24,18 +25,17 @@ Status FindSpecials(const std::string& what, T5Parts* parts) {
   for (const auto& [content, id] :
        {std::pair{"</s>", &parts->eos}, std::pair{"<pad>", &parts->pad}}) {
     const auto added = parts->added.tokens().find(content);
-    *id = added != parts->added.tokens().end() ? added->second.id : parts->model->Find(content);
+    *id = added != parts->added.tokens().end() ? added->second.id : parts->model.Find(content);
     if (*id < 0) return BadInput("{}: the vocabulary lacks {}; is this T5's?", what, content);
   }
   return Status();
 }
 
-Result<std::vector<std::pair<std::string, double>>> ReadVocab(const Json& vocab,
-                                                              const std::string& what) {
+Result<UnigramVocab> ReadVocab(const Json& vocab, const std::string& what) {
   if (!vocab.is_array()) {
     return BadInput("{}: model.vocab is of type {}, expected a list", what, vocab.type_name());
   }
-  std::vector<std::pair<std::string, double>> pieces;
+  UnigramVocab pieces;
   pieces.reserve(vocab.size());
   for (const Json& entry : vocab) {
     if (!entry.is_array() || entry.size() != 2 || !entry[0].is_string() || !entry[1].is_number()) {
@@ -78,8 +78,7 @@ Result<T5Parts> T5FromTokenizerJson(const Json& root, const std::string& what) {
   T5Parts parts;
   KX_ASSIGN_OR_RETURN(auto vocab, ReadVocab(model["vocab"], what));
   KX_ASSIGN_OR_RETURN(const int64_t unk_id, JsonInt(model, "unk_id", 0, INT32_MAX, what));
-  KX_ASSIGN_OR_RETURN(parts.model,
-                      MakeUnigramModel(std::move(vocab), static_cast<int32_t>(unk_id), what));
+  KX_ASSIGN_OR_RETURN(parts.model, UnigramModel::Make(std::move(vocab), unk_id, what));
   if (root.contains("added_tokens")) {
     KX_ASSIGN_OR_RETURN(parts.added, AddedTokens::FromList(root["added_tokens"], what));
   }
@@ -93,14 +92,13 @@ Result<T5Parts> T5FromTokenizerJson(const Json& root, const std::string& what) {
 Result<T5Parts> T5FromSentencePiece(std::string_view bytes, const Json& config,
                                     const std::string& what) {
   T5Parts parts;
-  std::string charsmap;
-  KX_ASSIGN_OR_RETURN(parts.model, MakeSentencePieceModel(bytes, what, &charsmap));
-  KX_RETURN_IF_ERROR(AddExtraIds(config, parts.model->size(), what, &parts.added));
+  KX_ASSIGN_OR_RETURN(SentencePieceFile file, ReadSentencePieceFile(bytes, what));
+  KX_ASSIGN_OR_RETURN(parts.model, UnigramModel::Make(std::move(file.vocab), file.unk_id, what));
+  KX_RETURN_IF_ERROR(AddExtraIds(config, parts.model.size(), what, &parts.added));
   for (const char* content : {"</s>", "<pad>", "<unk>"}) {
-    if (const int32_t id = parts.model->Find(content); id >= 0)
-      parts.added.Add(content, {.id = id});
+    if (const int32_t id = parts.model.Find(content); id >= 0) parts.added.Add(content, {.id = id});
   }
-  KX_ASSIGN_OR_RETURN(PrecompiledCharsmap map, PrecompiledCharsmap::Parse(charsmap, what));
+  KX_ASSIGN_OR_RETURN(PrecompiledCharsmap map, PrecompiledCharsmap::Parse(file.charsmap, what));
   parts.pretokenizer = T5Pretokenizer::ForSentencePiece(std::move(map));
   KX_RETURN_IF_ERROR(FindSpecials(what, &parts));
   return parts;
@@ -114,7 +112,7 @@ Result<T5Tokens> T5Parts::Tokenize(std::string_view text) const {
     std::vector<PieceSpan> pieces;
     for (const std::string& word : words) {
       pieces.clear();
-      KX_RETURN_IF_ERROR(model->Segment(word, &pieces));
+      model.Segment(word, &pieces);
       for (const PieceSpan& piece : pieces) {
         out.ids.push_back(piece.id);
         out.begin.push_back(out.text.size() + piece.begin);

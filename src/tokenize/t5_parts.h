@@ -3,7 +3,6 @@
 #define KONTEXT_TOKENIZE_T5_PARTS_H_
 
 #include <cstdint>
-#include <memory>
 #include <string>
 #include <string_view>
 #include <vector>
@@ -11,8 +10,8 @@
 #include "base/status.h"
 #include "io/json.h"
 #include "tokenize/added_tokens.h"
-#include "tokenize/piece_model.h"
 #include "tokenize/t5_pretokenize.h"
+#include "tokenize/unigram_model.h"
 
 namespace kontext {
 
@@ -26,7 +25,7 @@ struct T5Tokens {
 struct T5Parts {
   AddedTokens added;
   T5Pretokenizer pretokenizer;
-  std::unique_ptr<PieceModel> model;
+  UnigramModel model;
   int32_t eos = 1;
   int32_t pad = 0;
   int vocab_size = 0;

@@ -1,12 +1,13 @@
 // The Viterbi search of HF tokenizers models/unigram/model.rs (encode_optimized), spec tokenizers
 // B.4.
+#include "tokenize/unigram_model.h"
+
 #include <algorithm>
 #include <cmath>
 #include <limits>
 #include <numeric>
 
 #include "io/json.h"
-#include "tokenize/piece_model.h"
 #include "tokenize/utf8.h"
 
 namespace kontext {
@@ -15,48 +16,53 @@ namespace {
 constexpr double kUnkPenalty = 10.0;     // model.rs K_UNK_PENALTY
 constexpr size_t kMaxPieceBytes = 1024;  // SentencePiece's trainer makes at most 16 characters
 
-class UnigramModel : public PieceModel {
- public:
-  UnigramModel(std::vector<std::pair<std::string, double>> vocab, int32_t unk_id)
-      : vocab_(std::move(vocab)), unk_id_(unk_id), sorted_(vocab_.size()) {
-    std::iota(sorted_.begin(), sorted_.end(), 0);
-    std::sort(sorted_.begin(), sorted_.end(),
-              [&](int32_t a, int32_t b) { return Piece(a) < Piece(b); });
-    for (const auto& [piece, score] : vocab_) min_score_ = std::min(min_score_, score);
-  }
-
-  // Two pieces of the same text, if any: the ids.
-  std::pair<int32_t, int32_t> Duplicate() const {
-    for (size_t i = 1; i < sorted_.size(); ++i) {
-      if (Piece(sorted_[i - 1]) == Piece(sorted_[i])) return {sorted_[i - 1], sorted_[i]};
-    }
-    return {-1, -1};
-  }
-
-  int size() const override { return static_cast<int>(vocab_.size()); }
-  int32_t Find(std::string_view piece) const override {
-    const auto it = std::lower_bound(sorted_.begin(), sorted_.end(), piece,
-                                     [&](int32_t id, std::string_view p) { return Piece(id) < p; });
-    return it != sorted_.end() && Piece(*it) == piece ? *it : -1;
-  }
-  Status Segment(std::string_view word, std::vector<PieceSpan>* pieces) const override;
-
- private:
-  struct Node {  // the best way to the byte where it stands
-    double score = 0;
-    size_t begin = SIZE_MAX;  // of its last piece; SIZE_MAX: no way leads here yet
-    int32_t id = -1;
-  };
-  const std::string& Piece(int32_t id) const { return vocab_[static_cast<size_t>(id)].first; }
-  // Calls f(id, bytes) for every piece that `text` begins with, shortest first.
-  template <class F>
-  void ForEachPrefix(std::string_view text, const F& f) const;
-
-  std::vector<std::pair<std::string, double>> vocab_;
-  int32_t unk_id_;
-  std::vector<int32_t> sorted_;  // ids in the order of their pieces' bytes
-  double min_score_ = std::numeric_limits<double>::infinity();
+struct Node {  // the best way to the byte where it stands
+  double score = 0;
+  size_t begin = SIZE_MAX;  // of its last piece; SIZE_MAX: no way leads here yet
+  int32_t id = -1;
 };
+
+}  // namespace
+
+Result<UnigramModel> UnigramModel::Make(UnigramVocab vocab, int64_t unk_id,
+                                        const std::string& what) {
+  if (unk_id < 0 || unk_id >= static_cast<int64_t>(vocab.size())) {
+    return BadInput("{}: unk_id is {}, expected one of the {} pieces", what, unk_id, vocab.size());
+  }
+  UnigramModel m;
+  double min_score = std::numeric_limits<double>::infinity();
+  for (size_t i = 0; i < vocab.size(); ++i) {
+    const auto& [piece, score] = vocab[i];
+    // Pieces are whole characters, so a path never ends inside one.
+    if (piece.empty() || piece.size() > kMaxPieceBytes || !IsUtf8(piece) || !std::isfinite(score)) {
+      return BadInput(
+          "{}: piece {} ({}, score {}) must be 1 to {} bytes of UTF-8 with a finite score", what, i,
+          Quoted(piece), score, kMaxPieceBytes);
+    }
+    min_score = std::min(min_score, score);
+  }
+  m.vocab_ = std::move(vocab);
+  m.unk_id_ = static_cast<int32_t>(unk_id);
+  m.unk_score_ = min_score - kUnkPenalty;
+  m.sorted_.resize(m.vocab_.size());
+  std::iota(m.sorted_.begin(), m.sorted_.end(), 0);
+  std::sort(m.sorted_.begin(), m.sorted_.end(),
+            [&](int32_t a, int32_t b) { return m.Piece(a) < m.Piece(b); });
+  for (size_t i = 1; i < m.sorted_.size(); ++i) {
+    const int32_t a = m.sorted_[i - 1], b = m.sorted_[i];
+    if (m.Piece(a) == m.Piece(b)) {
+      return BadInput("{}: the pieces {} and {} are the same", what, std::min(a, b),
+                      std::max(a, b));
+    }
+  }
+  return m;
+}
+
+int32_t UnigramModel::Find(std::string_view piece) const {
+  const auto it = std::lower_bound(sorted_.begin(), sorted_.end(), piece,
+                                   [&](int32_t id, std::string_view p) { return Piece(id) < p; });
+  return it != sorted_.end() && Piece(*it) == piece ? *it : -1;
+}
 
 template <class F>
 void UnigramModel::ForEachPrefix(std::string_view text, const F& f) const {
@@ -74,7 +80,7 @@ void UnigramModel::ForEachPrefix(std::string_view text, const F& f) const {
   }
 }
 
-Status UnigramModel::Segment(std::string_view word, std::vector<PieceSpan>* pieces) const {
+void UnigramModel::Segment(std::string_view word, std::vector<PieceSpan>* pieces) const {
   std::vector<Node> best(word.size() + 1);
   const auto offer = [&](size_t begin, size_t end, int32_t id, double score) {
     Node& node = best[end];
@@ -88,7 +94,7 @@ Status UnigramModel::Segment(std::string_view word, std::vector<PieceSpan>* piec
       offer(begin, begin + bytes, id, so_far + vocab_[static_cast<size_t>(id)].second);
       covered |= begin + bytes == next;
     });
-    if (!covered) offer(begin, next, unk_id_, so_far + min_score_ - kUnkPenalty);
+    if (!covered) offer(begin, next, unk_id_, so_far + unk_score_);
     begin = next;
   }
   // Backwards, joining unknown neighbours (fuse_unk).
@@ -105,29 +111,6 @@ Status UnigramModel::Segment(std::string_view word, std::vector<PieceSpan>* piec
     end = begin;
   }
   std::reverse(pieces->begin() + static_cast<std::ptrdiff_t>(before), pieces->end());
-  return Status();
-}
-
-}  // namespace
-
-Result<std::unique_ptr<PieceModel>> MakeUnigramModel(
-    std::vector<std::pair<std::string, double>> vocab, int32_t unk_id, const std::string& what) {
-  if (unk_id < 0 || static_cast<size_t>(unk_id) >= vocab.size()) {
-    return BadInput("{}: unk_id is {}, expected one of the {} pieces", what, unk_id, vocab.size());
-  }
-  for (size_t i = 0; i < vocab.size(); ++i) {
-    const auto& [piece, score] = vocab[i];
-    // Pieces are whole characters (JSON strings are UTF-8), so a path never ends inside one.
-    if (piece.empty() || piece.size() > kMaxPieceBytes || !IsUtf8(piece) || !std::isfinite(score)) {
-      return BadInput("{}: piece {} ({}, score {}) must have 1 to {} bytes and a finite score",
-                      what, i, Quoted(piece), score, kMaxPieceBytes);
-    }
-  }
-  auto model = std::make_unique<UnigramModel>(std::move(vocab), unk_id);
-  if (const auto [a, b] = model->Duplicate(); a >= 0) {
-    return BadInput("{}: the pieces {} and {} are the same", what, std::min(a, b), std::max(a, b));
-  }
-  return std::unique_ptr<PieceModel>(std::move(model));
 }
 
 }  // namespace kontext

@@ -1,15 +1,16 @@
-// spiece.model, read by the SentencePiece library. We only walk over the file's outermost protobuf
-// fields: to take out the character map, and to hand the library a copy that normalises nothing,
-// since the words that reach it are normalised as Hugging Face does it.
+// The library parses the file and checks it, and we take pieces and scores from it. Dividing words
+// is UnigramModel's, for both forms of the vocabulary: the library adds scores as floats, so that
+// ties fall otherwise than in Hugging Face's tokenizers, and at a NUL its trie (0.1.97) goes
+// astray. The character map is not in its interface, for which we walk over the outermost protobuf
+// fields.
+#include "tokenize/sentencepiece_file.h"
+
 #include <sentencepiece_processor.h>
 
-#include <algorithm>
 #include <mutex>
 #include <optional>
 
 #include "io/json.h"
-#include "tokenize/piece_model.h"
-#include "tokenize/utf8.h"
 
 // Exported by the library and missing from its header (0.1.97, src/common.h).
 namespace sentencepiece::logging {
@@ -87,7 +88,8 @@ bool ForEachField(std::string_view message, const F& f) {
   return true;
 }
 
-// The parts of a ModelProto that we use (sentencepiece_model.proto).
+// The parts of a ModelProto that we use (sentencepiece_model.proto). The library does not get the
+// normaliser, which we do not need and which may be hostile.
 struct ModelProtoParts {
   std::string without_normalizer;  // all fields but the normaliser and its self tests
   std::string charsmap;
@@ -113,67 +115,22 @@ bool ReadModelProto(std::string_view bytes, ModelProtoParts* parts) {
   return ok && inner_ok;
 }
 
-class SentencePieceModel : public PieceModel {
- public:
-  Status Load(const std::string& proto, const std::string& what) {
-    const auto status = processor_.LoadFromSerializedProto(proto);
-    if (status.ok()) return Status();
-    return BadInput("{}: SentencePiece cannot read it: {}", what, Quoted(status.error_message()));
-  }
-
-  // The library's trie takes a NUL in the text for the end of a piece and walks on from there, so
-  // it never sees one: no piece has a NUL, hence each is unknown and the stretches between are
-  // apart.
-  Status Segment(std::string_view word, std::vector<PieceSpan>* pieces) const override {
-    const size_t first = pieces->size();
-    for (size_t begin = 0; begin < word.size();) {
-      if (word[begin] == '\0') {
-        pieces->push_back({processor_.unk_id(), begin++});
-        continue;
-      }
-      const size_t end = std::min(word.find('\0', begin), word.size());
-      KX_RETURN_IF_ERROR(SegmentStretch(word.substr(begin, end - begin), begin, pieces));
-      begin = end;
+// Pieces, scores and the unknown id of what the library has loaded.
+Status TakePieces(const sentencepiece::SentencePieceProcessor& processor, const std::string& what,
+                  SentencePieceFile* file) {
+  for (int id = 0; id < processor.GetPieceSize(); ++id) {
+    if (processor.IsByte(id)) {
+      return BadInput("{}: piece {} is a byte, which no T5 vocabulary has", what, id);
     }
-    // Unknown neighbours across those borders are one piece, too.
-    const auto both_unknown = [&](const PieceSpan& a, const PieceSpan& b) {
-      return a.id == processor_.unk_id() && b.id == processor_.unk_id();
-    };
-    pieces->erase(std::unique(pieces->begin() + static_cast<std::ptrdiff_t>(first), pieces->end(),
-                              both_unknown),
-                  pieces->end());
-    return Status();
+    file->vocab.emplace_back(processor.IdToPiece(id), double{processor.GetScore(id)});
   }
-  int32_t Find(std::string_view piece) const override {
-    const int id = processor_.PieceToId({piece.data(), piece.size()});
-    return id >= 0 && id < size() && processor_.IdToPiece(id) == piece ? id : -1;
-  }
-  int size() const override { return processor_.GetPieceSize(); }
-
- private:
-  Status SegmentStretch(std::string_view text, size_t offset,
-                        std::vector<PieceSpan>* pieces) const {
-    try {
-      sentencepiece::ImmutableSentencePieceText result;
-      const auto status = processor_.Encode({text.data(), text.size()}, result.mutable_proto());
-      if (!status.ok()) return Internal("SentencePiece failed: {}", Quoted(status.error_message()));
-      for (const auto& piece : result.pieces()) {
-        pieces->push_back({static_cast<int32_t>(piece.id()), offset + piece.begin()});
-      }
-    } catch (const std::exception& error) {
-      return Internal("SentencePiece failed: {}", error.what());
-    }
-    return Status();
-  }
-
-  sentencepiece::SentencePieceProcessor processor_;
-};
+  file->unk_id = processor.unk_id();
+  return Status();
+}
 
 }  // namespace
 
-Result<std::unique_ptr<PieceModel>> MakeSentencePieceModel(std::string_view bytes,
-                                                           const std::string& what,
-                                                           std::string* charsmap) {
+Result<SentencePieceFile> ReadSentencePieceFile(std::string_view bytes, const std::string& what) {
   static std::once_flag quiet;  // the library writes to stderr otherwise
   std::call_once(quiet, [] { sentencepiece::logging::SetMinLogLevel(kLogNothing); });
 
@@ -185,18 +142,19 @@ Result<std::unique_ptr<PieceModel>> MakeSentencePieceModel(std::string_view byte
     return BadInput("{}: its SentencePiece model is of type {}, expected 1 (unigram), as T5's is",
                     what, parts.model_type);
   }
-  // A NormalizerSpec with an empty character map (field 2) and without add_dummy_prefix,
-  // remove_extra_whitespaces and escape_whitespaces (3, 4, 5).
-  using namespace std::string_view_literals;
-  parts.without_normalizer += "\x1A\x08\x12\x00\x18\x00\x20\x00\x28\x00"sv;
-  auto model = std::make_unique<SentencePieceModel>();
+  SentencePieceFile file;
   try {
-    KX_RETURN_IF_ERROR(model->Load(parts.without_normalizer, what));
+    sentencepiece::SentencePieceProcessor processor;
+    const auto status = processor.LoadFromSerializedProto(parts.without_normalizer);
+    if (!status.ok()) {
+      return BadInput("{}: SentencePiece cannot read it: {}", what, Quoted(status.error_message()));
+    }
+    KX_RETURN_IF_ERROR(TakePieces(processor, what, &file));
   } catch (const std::exception& error) {
     return BadInput("{}: SentencePiece cannot read it: {}", what, Quoted(error.what()));
   }
-  *charsmap = std::move(parts.charsmap);
-  return std::unique_ptr<PieceModel>(std::move(model));
+  file.charsmap = std::move(parts.charsmap);
+  return file;
 }
 
 }  // namespace kontext
