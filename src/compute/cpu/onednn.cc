@@ -197,7 +197,12 @@ struct Library::Impl {
   std::map<ConvSpec, Primitive> convolutions;
 };
 
-Library::Library() : impl_(std::make_unique<Impl>()) {}
+Library::Library() {
+  // KONTEXT_ISA only counts before oneDNN's first use. A name that is wrong was, or will be, reported
+  // by whoever asks for the features.
+  (void)cpu::UsableCpuFeatures();
+  impl_ = std::make_unique<Impl>();
+}
 Library::~Library() = default;
 
 Result<Weights> Library::PackMatrix(const MatMulSpec& spec, const void* dense) {
