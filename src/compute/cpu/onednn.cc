@@ -198,8 +198,8 @@ struct Library::Impl {
 };
 
 Library::Library() {
-  // KONTEXT_ISA only counts before oneDNN's first use. A name that is wrong was, or will be, reported
-  // by whoever asks for the features.
+  // KONTEXT_ISA only counts before oneDNN's first use. A name that is wrong was, or will be,
+  // reported by whoever asks for the features.
   (void)cpu::UsableCpuFeatures();
   impl_ = std::make_unique<Impl>();
 }
