@@ -1,0 +1,33 @@
+#include "weights/weight_file.h"
+
+#include <utility>
+
+#include "io/checkpoint.h"
+
+namespace kontext {
+namespace {
+
+class SafetensorsFile : public WeightFile {
+ public:
+  static Result<std::unique_ptr<WeightFile>> Open(const std::string& path) {
+    KX_ASSIGN_OR_RETURN(Checkpoint checkpoint, Checkpoint::Open(path));
+    std::unique_ptr<SafetensorsFile> file(new SafetensorsFile(std::move(checkpoint)));
+    file->metadata_ = file->checkpoint_.metadata();
+    file->files_ = file->checkpoint_.files();
+    KX_ASSIGN_OR_RETURN(file->tensors_,
+                        FoldEncodings(file->checkpoint_.tensors(), file->metadata_, path));
+    return std::unique_ptr<WeightFile>(std::move(file));
+  }
+
+ private:
+  explicit SafetensorsFile(Checkpoint checkpoint) : checkpoint_(std::move(checkpoint)) {}
+  const Checkpoint checkpoint_;
+};
+
+}  // namespace
+
+Result<std::unique_ptr<WeightFile>> WeightFile::Open(const std::string& path) {
+  return SafetensorsFile::Open(path);
+}
+
+}  // namespace kontext
