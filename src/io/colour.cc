@@ -35,7 +35,7 @@ void LogNothing(cmsContext, cmsUInt32Number, const char*) {}
 cmsUInt32Number SpaceOf(Model model) {
   return model == Model::kGrey ? PT_GRAY : model == Model::kRgb ? PT_RGB : PT_CMYK;
 }
-cmsColorSpaceSignature SignatureOf(Model model) {
+uint32_t SignatureOf(Model model) {
   return model == Model::kGrey  ? cmsSigGrayData
          : model == Model::kRgb ? cmsSigRgbData
                                 : cmsSigCmykData;
@@ -188,9 +188,18 @@ bool Apply(cmsContext context, cmsHPROFILE profile, const RawPicture& raw, Pixel
   return true;
 }
 
+// A four-letter field of a profile's header (ICC.1, 7.2), read here because Little CMS would hand
+// out as an enum whatever the file holds, and such a value must not even be loaded.
+uint32_t HeaderField(const std::string& icc, size_t at) {
+  if (icc.size() < at + 4) return 0;
+  uint32_t field = 0;
+  for (size_t i = 0; i < 4; ++i) field = field << 8 | static_cast<uint8_t>(icc[at + i]);
+  return field;
+}
+
 // Only these classes describe pictures; links and named colours would be applied as something else.
-bool DescribesPictures(cmsHPROFILE profile) {
-  const cmsProfileClassSignature kind = cmsGetDeviceClass(profile);
+bool DescribesPictures(const std::string& icc) {
+  const uint32_t kind = HeaderField(icc, 12);
   return kind == cmsSigInputClass || kind == cmsSigDisplayClass || kind == cmsSigOutputClass ||
          kind == cmsSigColorSpaceClass;
 }
@@ -211,8 +220,8 @@ bool ConvertByProfile(RawPicture& raw, Pixels& out) {
                             : "its gAMA and cHRM cannot be used; taken as sRGB");
     return false;
   };
-  if (profile == nullptr || !DescribesPictures(profile.get())) return unusable();
-  const cmsColorSpaceSignature space = cmsGetColorSpace(profile.get());
+  if (profile == nullptr || (icc && !DescribesPictures(raw.icc))) return unusable();
+  const uint32_t space = icc ? HeaderField(raw.icc, 16) : uint32_t{cmsSigRgbData};
   if (space == cmsSigRgbData && raw.model != Model::kCmyk &&
       MeansSrgb(context.get(), profile.get())) {
     return false;
