@@ -50,14 +50,14 @@ inline std::unique_ptr<Ops> MakeTinyOps(const TinyBackend& backend) {
 // the twins in tests/must_fail set it.
 class TinySource : public TensorSource {
  public:
-  Result<std::vector<ConstTensorView>> Find(const std::string& name, const Shape& shape) override {
+  Result<std::vector<WeightRows>> Find(const std::string& name, const Shape& shape) override {
     auto found = random_.Find(name, shape);
     const char* nudged = std::getenv("KX_NUDGE");
     if (!found.ok() || nudged == nullptr || name != nudged) return found;
-    const float* values = found->at(0).As<float>();
+    const float* values = found->at(0).dense().As<float>();
     copy_.assign(values, values + shape.NumElements());
     copy_[0] += 0.1f;
-    return std::vector<ConstTensorView>{
+    return std::vector<WeightRows>{
         ViewOf(static_cast<const float*>(copy_.data()), found->at(0).shape())};
   }
   std::vector<std::string> Unasked() const override { return {}; }

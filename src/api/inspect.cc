@@ -5,12 +5,12 @@
 #include <filesystem>
 #include <map>
 
-#include "io/checkpoint.h"
 #include "io/json.h"
 #include "io/mapped_file.h"
 #include "io/picture.h"
 #include "kontext/kontext.h"
 #include "weights/identify.h"
+#include "weights/weight_file.h"
 
 namespace kontext {
 namespace {
@@ -58,14 +58,15 @@ std::string Variant(const std::map<std::string, std::string>& metadata, const st
          "says which";
 }
 
-void CountTensors(const std::map<std::string, ConstTensorView>& tensors, Inspection& out) {
+void CountTensors(const WeightMap& tensors, Inspection& out) {
   std::map<std::string, Inspection::DTypeRow> rows;
-  for (const auto& [name, view] : tensors) {
-    const int64_t n = view.shape().NumElements();
-    Inspection::DTypeRow& row = rows[std::string(Name(view.dtype()))];
+  for (const auto& [name, weight] : tensors) {
+    Inspection::DTypeRow& row = rows[weight.encoding()];
     row.tensors += 1;
-    row.parameters += n;
-    row.bytes += n * SizeOf(view.dtype());
+    row.parameters += weight.shape().NumElements();
+    std::vector<ByteSpan> spans;
+    weight.Touches(spans);
+    for (const ByteSpan& span : spans) row.bytes += static_cast<int64_t>(span.size());
   }
   for (auto& [dtype, row] : rows) {
     row.dtype = dtype;
@@ -77,18 +78,16 @@ void CountTensors(const std::map<std::string, ConstTensorView>& tensors, Inspect
 }
 
 Result<Inspection> InspectWeights(const std::string& path) {
-  KX_ASSIGN_OR_RETURN(const Checkpoint checkpoint, Checkpoint::Open(path));
+  KX_ASSIGN_OR_RETURN(const std::unique_ptr<WeightFile> file, WeightFile::Open(path));
   Inspection out;
   out.path = path;
-  out.kind = checkpoint.files().size() > 1
-                 ? fmt::format("safetensors, {} shards", checkpoint.files().size())
-                 : "safetensors";
-  const Identity identity = Identify(checkpoint.tensors());
+  out.kind = file->files().size() > 1 ? fmt::format("safetensors, {} shards", file->files().size())
+                                      : "safetensors";
+  const Identity identity = Identify(file->tensors());
   out.family = FamilyName(identity.family);
   out.layout = identity.description;
-  if (identity.family == Family::kFluxTransformer)
-    out.variant = Variant(checkpoint.metadata(), path);
-  CountTensors(checkpoint.tensors(), out);
+  if (identity.family == Family::kFluxTransformer) out.variant = Variant(file->metadata(), path);
+  CountTensors(file->tensors(), out);
   const bool usable = identity.family == Family::kFluxTransformer ||
                       identity.family == Family::kFluxVae || identity.family == Family::kClip ||
                       identity.family == Family::kT5;

@@ -244,12 +244,20 @@ void Ops::Copy(ConstTensorView src, TensorView dst) {
   Run("Copy", c.status(), dst, 0, [&] { DoCopy(src, dst); });
 }
 
-void Ops::GatherRows(ConstTensorView table, ConstTensorView ids, TensorView dst) {
+void Ops::GatherRows(const WeightRows& table, ConstTensorView ids, TensorView dst) {
   OpCheck c("GatherRows");
-  c.Arg("table", table, "VD", Kind::kWeight).Arg("ids", ids, "T", Kind::kIds);
-  c.Arg("dst", dst, "TD", Kind::kActivation).Apart("table", table, dst);
+  c.Weight("table", table, "VD").Arg("ids", ids, "T", Kind::kIds);
+  c.Arg("dst", dst, "TD", Kind::kActivation).Apart("table", table.dense(), dst);
   const Status status = c.status().ok() ? CheckIds(ids, table.dim(0)) : c.status();
-  Run("GatherRows", status, dst, 0, [&] { DoGatherRows(table, ids, dst); });
+  Run("GatherRows", status, dst, 0, [&] {
+    if (!table.is_encoded()) return DoGatherRows(table.dense(), ids, dst);
+    const TensorView row = Scratch(DType::kF32, {1, table.dim(1)});
+    if (row.empty()) return;
+    for (int64_t t = 0; t < dst.dim(0); ++t) {
+      table.Decode(ids.As<int32_t>()[t], 0, table.dim(1), row.As<float>());
+      DoCopy(row, dst.Rows(t, t + 1));
+    }
+  });
 }
 
 }  // namespace kontext

@@ -22,6 +22,7 @@
 #include "base/status.h"
 #include "tensor/arena.h"
 #include "tensor/view.h"
+#include "tensor/weight_rows.h"
 
 namespace kontext {
 
@@ -45,11 +46,12 @@ class ConvWeights {
 };
 
 // A weight matrix [N, K] as the checkpoint has it: one tensor, or several stacked by rows
-// (Diffusers keeps q, k and v apart). F32, BF16 or F16. The backend may keep pointing into this
-// memory, so it must stay mapped for as long as the handle lives.
+// (Diffusers keeps q, k and v apart), each F32, BF16, F16 or encoded. The backend may keep pointing
+// into the memory of `weight`, which must stay mapped for as long as the handle lives; it copies
+// the bias.
 struct LinearSource {
-  std::vector<ConstTensorView> weight;  // each [n_i, K], all of one dtype; sum n_i = N
-  std::vector<ConstTensorView> bias;    // each [n_i]; or none at all
+  std::vector<WeightRows> weight;     // each [n_i, K]; sum n_i = N
+  std::vector<ConstTensorView> bias;  // each [n_i]; or none at all
 };
 
 struct AttentionOptions {
@@ -91,7 +93,7 @@ class Ops {
   // ---- Weights: checked, and brought into the backend's form.
   // -------------------------------------
   Result<std::unique_ptr<LinearWeights>> PrepareLinear(const LinearSource& source);
-  // weight [N, C, k, k], bias [N]; F32, BF16 or F16.
+  // weight [N, C, k, k], bias [N]; F32, BF16 or F16. Both are copied.
   Result<std::unique_ptr<ConvWeights>> PrepareConv(ConstTensorView weight, ConstTensorView bias);
 
   // ---- Plain ops: every backend has them.
@@ -133,8 +135,8 @@ class Ops {
   void GatedAdd(ConstTensorView src, ConstTensorView gate, TensorView dst);
   // Copies between any strides and between F32, BF16 and F16. Equal shapes.
   void Copy(ConstTensorView src, TensorView dst);
-  // dst[t, :] = table[ids[t], :].   table [V,D] F32, BF16 or F16; ids [T] I32; dst [T,D]
-  void GatherRows(ConstTensorView table, ConstTensorView ids, TensorView dst);
+  // dst[t, :] = table[ids[t], :].   table [V,D] F32, BF16, F16 or encoded; ids [T] I32; dst [T,D]
+  void GatherRows(const WeightRows& table, ConstTensorView ids, TensorView dst);
 
   // ---- Fused ops: a backend that has nothing better inherits bodies made of the plain ops.
   // ---------- dst[t, n] += gate[n] * (src @ weight^T + bias)[t, n]; an empty gate is 1.  (BFL

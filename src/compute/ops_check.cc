@@ -85,7 +85,7 @@ OpCheck& OpCheck::Size(char letter, int64_t size) {
 OpCheck& OpCheck::Arg(std::string_view name, const ConstTensorView& view, std::string_view shape,
                       Kind kind) {
   if (!status_.ok()) return *this;
-  if (!Fits(view, shape)) {
+  if (!Fits(view.shape(), shape)) {
     Say(fmt::format("{} is {}, expected {}", name, view.shape().Str(), Expected(shape)));
     return *this;
   }
@@ -96,6 +96,12 @@ OpCheck& OpCheck::Arg(std::string_view name, const ConstTensorView& view, std::s
 OpCheck& OpCheck::Optional(std::string_view name, const ConstTensorView& view,
                            std::string_view shape, Kind kind) {
   return view.empty() ? *this : Arg(name, view, shape, kind);
+}
+
+OpCheck& OpCheck::Weight(std::string_view name, const WeightRows& weight, std::string_view shape) {
+  if (!weight.is_encoded()) return Arg(name, weight.dense(), shape, Kind::kWeight);
+  return That(Fits(weight.shape(), shape), "{} is {}, expected {}", name, weight.shape().Str(),
+              Expected(shape));
 }
 
 OpCheck& OpCheck::AnyShape(std::string_view name, const ConstTensorView& view, Kind kind) {
@@ -131,22 +137,22 @@ OpCheck& OpCheck::Apart(std::string_view name, const ConstTensorView& src,
               "{} and dst share memory; this op does not work in place", name);
 }
 
-bool OpCheck::Fits(const ConstTensorView& view, std::string_view shape) {
-  if (view.rank() != static_cast<int>(shape.size())) return false;
+bool OpCheck::Fits(const Shape& got, std::string_view shape) {
+  if (got.rank() != static_cast<int>(shape.size())) return false;
   auto sizes = sizes_;  // so that a misfit fixes no letter, and the message keeps its letters
-  for (int i = 0; i < view.rank(); ++i) {
+  for (int i = 0; i < got.rank(); ++i) {
     const char letter = shape[static_cast<size_t>(i)];
-    const int64_t got = view.dim(i);
+    const int64_t n = got[i];
     if (letter >= '0' && letter <= '9') {
-      if (got != letter - '0') return false;
+      if (n != letter - '0') return false;
       continue;
     }
     int64_t& size = sizes[Index(letter)];
     if (size < 0) {
-      if (got < (letter == 'T' ? 0 : 1)) return false;
-      size = got;
+      if (n < (letter == 'T' ? 0 : 1)) return false;
+      size = n;
     }
-    if (got != size) return false;
+    if (n != size) return false;
   }
   sizes_ = sizes;
   return true;

@@ -11,6 +11,7 @@
 
 #include "base/status.h"
 #include "tensor/view.h"
+#include "tensor/weight_rows.h"
 
 namespace kontext {
 
@@ -42,6 +43,8 @@ class OpCheck {
   // As Arg, or empty.
   OpCheck& Optional(std::string_view name, const ConstTensorView& view, std::string_view shape,
                     Kind kind);
+  // As Arg with Kind::kWeight, or encoded.
+  OpCheck& Weight(std::string_view name, const WeightRows& weight, std::string_view shape);
   // Any rank and size, or exactly the shape of `like`.
   OpCheck& AnyShape(std::string_view name, const ConstTensorView& view, Kind kind);
   OpCheck& SameShape(std::string_view name, const ConstTensorView& view,
@@ -63,7 +66,7 @@ class OpCheck {
 
  private:
   static size_t Index(char letter) { return static_cast<size_t>(letter) & 0x7F; }
-  bool Fits(const ConstTensorView& view, std::string_view shape);
+  bool Fits(const Shape& got, std::string_view shape);
   std::string Expected(std::string_view shape) const;
   void CheckKind(std::string_view name, const ConstTensorView& view, Kind kind);
   void Say(const std::string& problem);

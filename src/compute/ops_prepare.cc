@@ -14,10 +14,7 @@ Result<std::unique_ptr<LinearWeights>> Ops::PrepareLinear(const LinearSource& so
   c.That(source.bias.empty() || source.bias.size() == source.weight.size(),
          "{} bias parts, expected none or {}", source.bias.size(), source.weight.size());
   for (size_t i = 0; i < source.weight.size() && c.status().ok(); ++i) {
-    const ConstTensorView& part = source.weight[i];
-    c.Size('n', -1).Arg(fmt::format("weight part {}", i), part, "nK", Kind::kWeight);
-    c.That(part.dtype() == source.weight[0].dtype(), "weight part {} is {}, expected {} as part 0",
-           i, Name(part.dtype()), Name(source.weight[0].dtype()));
+    c.Size('n', -1).Weight(fmt::format("weight part {}", i), source.weight[i], "nK");
     if (!source.bias.empty()) {
       c.Arg(fmt::format("bias part {}", i), source.bias[i], "n", Kind::kWeight);
     }

@@ -103,8 +103,8 @@ TEST(OpsCheckTest, Prepare) {
   EXPECT_THAT(linear({}), HasSubstr("PrepareLinear: no weight"));
   EXPECT_THAT(linear({{m({3, 4}), m({2, 5})}, {}}),
               HasSubstr("weight part 1 is [2,5], expected [n,4]"));
-  EXPECT_THAT(linear({{m({3, 4}), m({3, 4}, DType::kBF16)}, {}}),
-              HasSubstr("weight part 1 is BF16, expected F32 as part 0"));
+  EXPECT_THAT(linear({{m({3, 4}), m({3, 4}, DType::kI8)}, {}}),
+              HasSubstr("weight part 1 [3,4] is I8, expected F32, BF16 or F16"));
   EXPECT_THAT(linear({{m({3, 4})}, {m({4})}}), HasSubstr("bias part 0 is [4], expected [3]"));
   EXPECT_THAT(linear({{m({3, 4})}, {m({3}), m({3})}}),
               HasSubstr("2 bias parts, expected none or 1"));

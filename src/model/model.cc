@@ -25,8 +25,8 @@ std::string PartPath(const ModelFiles& files, const std::string& replacement, co
 }
 
 Status LoadPart(const Part& part, Ops& ops, Model& model) {
-  KX_ASSIGN_OR_RETURN(Checkpoint checkpoint, Checkpoint::Open(part.path));
-  model.files.push_back(std::make_unique<Checkpoint>(std::move(checkpoint)));
+  KX_ASSIGN_OR_RETURN(std::unique_ptr<WeightFile> file, WeightFile::Open(part.path));
+  model.files.push_back(std::move(file));
   KX_ASSIGN_OR_RETURN(const auto source, CheckpointSource::Create(model.files.back()->tensors(),
                                                                   part.path, part.dialects));
   return LoadWeights(part.visit, *source, ops);

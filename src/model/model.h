@@ -10,13 +10,13 @@
 #include "base/status.h"
 #include "compute/ops.h"
 #include "dit/dit_weights.h"
-#include "io/checkpoint.h"
 #include "model/config.h"
 #include "text/clip_encoder.h"
 #include "text/t5_encoder.h"
 #include "tokenize/clip_bpe.h"
 #include "tokenize/t5_unigram.h"
 #include "vae/vae.h"
+#include "weights/weight_file.h"
 
 namespace kontext {
 
@@ -49,7 +49,7 @@ struct Model {
   DitWeights dit;
 
   // The mapped files; the weights above may point into them.
-  std::vector<std::unique_ptr<Checkpoint>> files;
+  std::vector<std::unique_ptr<WeightFile>> files;
 };
 
 // Reads every part, or says everything that is wrong with the first bad one.

@@ -110,8 +110,8 @@ Status EncodeClip(const ClipConfig& config, const ClipWeights& weights,
   // x = token_embedding[id] + position_embedding[0..T)                        [T, D]
   std::vector<int32_t> positions(ids.size());
   std::iota(positions.begin(), positions.end(), 0);
-  ops.GatherRows(weights.token_embedding.view, ViewOf(ids.data(), {t}), a.x);
-  ops.GatherRows(weights.position_embedding.view,
+  ops.GatherRows(weights.token_embedding.table, ViewOf(ids.data(), {t}), a.x);
+  ops.GatherRows(weights.position_embedding.table,
                  ViewOf(static_cast<const int32_t*>(positions.data()), {t}), a.position);
   ops.Add(a.x, a.position, a.x);
 

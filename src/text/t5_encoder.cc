@@ -48,7 +48,7 @@ void MakeRelativeBias(const T5Config& c, const T5Weights& w, int64_t t, Ops& ops
     buckets.push_back(static_cast<int32_t>(RelativeBucket(c, relative)));
   }
   const int64_t p = 2 * t - 1;
-  ops.GatherRows(w.relative_bias.view, ViewOf(static_cast<const int32_t*>(buckets.data()), {p}),
+  ops.GatherRows(w.relative_bias.table, ViewOf(static_cast<const int32_t*>(buckets.data()), {p}),
                  a.bias_rows);
   // [P, H] read as its transpose [H, P, 1].
   TensorView transposed = a.bias_rows.Reshaped({c.heads, p, 1});
@@ -135,7 +135,7 @@ Status EncodeT5(const T5Config& config, const T5Weights& weights, const std::vec
   KX_RETURN_IF_ERROR(a.Take(config, t, ops.activation_dtype(), arena));
 
   // x = shared[id], not multiplied by sqrt(D)                                 [T, D]
-  ops.GatherRows(weights.shared.view, ViewOf(ids.data(), {t}), a.x);
+  ops.GatherRows(weights.shared.table, ViewOf(ids.data(), {t}), a.x);
   MakeRelativeBias(config, weights, t, ops, a);  // block 0's, for all blocks
 
   for (size_t i = 0; i < weights.layers.size(); ++i) {

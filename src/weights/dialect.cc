@@ -27,8 +27,7 @@ bool IsIgnored(const NameTable& table, const std::string& name) {
 }  // namespace
 
 Result<std::unique_ptr<CheckpointSource>> CheckpointSource::Create(
-    const std::map<std::string, ConstTensorView>& tensors, std::string file,
-    std::vector<NameTable> dialects) {
+    const WeightMap& tensors, std::string file, std::vector<NameTable> dialects) {
   const NameTable* best = nullptr;
   std::string best_prefix;
   int64_t best_hits = 0;
@@ -59,7 +58,7 @@ Result<std::unique_ptr<CheckpointSource>> CheckpointSource::Create(
       new CheckpointSource(tensors, std::move(file), *best, std::move(best_prefix)));
 }
 
-const ConstTensorView* CheckpointSource::Lookup(const std::string& file_name) const {
+const WeightRows* CheckpointSource::Lookup(const std::string& file_name) const {
   const auto at = tensors_.find(prefix_ + file_name);
   return at == tensors_.end() ? nullptr : &at->second;
 }
@@ -71,7 +70,7 @@ std::vector<FileParts> CheckpointSource::WaysToHold(const std::string& name) con
   return {};
 }
 
-Result<std::vector<ConstTensorView>> CheckpointSource::Find(const std::string& name, const Shape&) {
+Result<std::vector<WeightRows>> CheckpointSource::Find(const std::string& name, const Shape&) {
   const std::vector<FileParts> ways = WaysToHold(name);
   // All names count as asked for: of several ways in one file (T5's shared.weight beside its alias,
   // or Diffusers' to_q beside the fused to_qkv) one is taken, and the rest holds the same numbers.
@@ -86,13 +85,13 @@ Result<std::vector<ConstTensorView>> CheckpointSource::Find(const std::string& n
     if (std::any_of(parts.begin(), parts.end(), present))
       return Stack(parts);  // says which part is missing
   }
-  return std::vector<ConstTensorView>{};
+  return std::vector<WeightRows>{};
 }
 
-Result<std::vector<ConstTensorView>> CheckpointSource::Stack(const FileParts& parts) {
-  std::vector<ConstTensorView> pieces;
+Result<std::vector<WeightRows>> CheckpointSource::Stack(const FileParts& parts) {
+  std::vector<WeightRows> pieces;
   for (const FilePart& part : parts) {
-    const ConstTensorView* tensor = Lookup(part.name);
+    const WeightRows* tensor = Lookup(part.name);
     if (tensor == nullptr) return BadInput("missing \"{}{}\"", prefix_, part.name);
     if (part.rows == 0) {
       pieces.push_back(*tensor);

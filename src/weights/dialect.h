@@ -18,7 +18,7 @@
 #include <vector>
 
 #include "base/status.h"
-#include "tensor/view.h"
+#include "weights/encodings.h"
 #include "weights/table.h"
 
 namespace kontext {
@@ -60,13 +60,13 @@ std::vector<NameTable> T5Dialects();
 class CheckpointSource : public TensorSource {
  public:
   // Chooses the dialect and the prefix by the names present; kBadInput, saying what the file looks
-  // like, if none fits. `tensors` (Checkpoint::tensors()) must outlive the source; `file` is for
+  // like, if none fits. `tensors` (WeightFile::tensors()) must outlive the source; `file` is for
   // messages.
-  static Result<std::unique_ptr<CheckpointSource>> Create(
-      const std::map<std::string, ConstTensorView>& tensors, std::string file,
-      std::vector<NameTable> dialects);
+  static Result<std::unique_ptr<CheckpointSource>> Create(const WeightMap& tensors,
+                                                          std::string file,
+                                                          std::vector<NameTable> dialects);
 
-  Result<std::vector<ConstTensorView>> Find(const std::string& name, const Shape& shape) override;
+  Result<std::vector<WeightRows>> Find(const std::string& name, const Shape& shape) override;
   std::vector<std::string> Unasked() const override;
   std::string description() const override;  // "ae.safetensors (BFL names)"
   std::string NameInSource(const std::string& name) const override;
@@ -76,17 +76,16 @@ class CheckpointSource : public TensorSource {
   const std::string& prefix() const { return prefix_; }
 
  private:
-  CheckpointSource(const std::map<std::string, ConstTensorView>& tensors, std::string file,
-                   NameTable table, std::string prefix)
+  CheckpointSource(const WeightMap& tensors, std::string file, NameTable table, std::string prefix)
       : tensors_(tensors),
         file_(std::move(file)),
         table_(std::move(table)),
         prefix_(std::move(prefix)) {}
-  const ConstTensorView* Lookup(const std::string& file_name) const;  // without the prefix
+  const WeightRows* Lookup(const std::string& file_name) const;  // without the prefix
   std::vector<FileParts> WaysToHold(const std::string& name) const;
-  Result<std::vector<ConstTensorView>> Stack(const FileParts& parts);
+  Result<std::vector<WeightRows>> Stack(const FileParts& parts);
 
-  const std::map<std::string, ConstTensorView>& tensors_;
+  const WeightMap& tensors_;
   std::string file_;
   NameTable table_;
   std::string prefix_;

@@ -12,7 +12,7 @@ using testing::AllOf;
 using testing::ElementsAre;
 using testing::HasSubstr;
 
-using Tensors = std::map<std::string, ConstTensorView>;
+using Tensors = WeightMap;
 
 const float kValues[64] = {};
 
@@ -28,7 +28,7 @@ std::unique_ptr<CheckpointSource> Open(const Tensors& tensors, std::vector<NameT
   return source.ok() ? std::move(*source) : nullptr;
 }
 
-int64_t Offset(ConstTensorView piece) { return piece.As<float>() - kValues; }
+int64_t Offset(const WeightRows& piece) { return piece.dense().As<float>() - kValues; }
 
 TEST(Dialect, StacksQkvOfDiffusersAndSwapsItsFinalHalves) {
   Tensors tensors;

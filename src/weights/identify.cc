@@ -8,14 +8,14 @@
 namespace kontext {
 namespace {
 
-using Tensors = std::map<std::string, ConstTensorView>;
+using Tensors = WeightMap;
 
 // The file's tensors, asked by the end of their names so that prefixes do not matter.
 class Names {
  public:
   explicit Names(const Tensors& tensors) : tensors_(tensors) {}
 
-  const ConstTensorView* EndingWith(std::string_view end) const {
+  const WeightRows* EndingWith(std::string_view end) const {
     for (const auto& [name, tensor] : tensors_) {
       if (name == end || (name.ends_with(end) && name[name.size() - end.size() - 1] == '.'))
         return &tensor;
@@ -31,7 +31,7 @@ class Names {
   }
   // Dimension i of the tensor, 0 if there is none.
   int64_t Dim(std::string_view end, int i) const {
-    const ConstTensorView* t = EndingWith(end);
+    const WeightRows* t = EndingWith(end);
     return t != nullptr && t->rank() > i ? t->dim(i) : 0;
   }
 

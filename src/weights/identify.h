@@ -2,10 +2,9 @@
 #ifndef KONTEXT_WEIGHTS_IDENTIFY_H_
 #define KONTEXT_WEIGHTS_IDENTIFY_H_
 
-#include <map>
 #include <string>
 
-#include "tensor/view.h"
+#include "weights/encodings.h"
 
 namespace kontext {
 
@@ -27,7 +26,7 @@ struct Identity {
   std::string description;
 };
 
-Identity Identify(const std::map<std::string, ConstTensorView>& tensors);
+Identity Identify(const WeightMap& tensors);
 
 }  // namespace kontext
 

@@ -27,16 +27,34 @@ std::string Printable(std::string text) {
 }
 
 // The rows [begin, end) of pieces stacked by rows.
-std::vector<ConstTensorView> CutRows(const std::vector<ConstTensorView>& pieces, RowRange rows) {
-  std::vector<ConstTensorView> cut;
+template <class Piece>  // WeightRows or ConstTensorView
+std::vector<Piece> CutRows(const std::vector<Piece>& pieces, RowRange rows) {
+  std::vector<Piece> cut;
   int64_t start = 0;
-  for (const ConstTensorView& piece : pieces) {
+  for (const Piece& piece : pieces) {
     const int64_t begin = std::max(rows.begin - start, int64_t{0});
     const int64_t end = std::min(rows.end - start, piece.dim(0));
     if (begin < end) cut.push_back(piece.Rows(begin, end));
     start += piece.dim(0);
   }
   return cut;
+}
+
+// Dense views of the pieces; of encoded ones, of copies that `decoded` keeps.
+Result<std::vector<ConstTensorView>> Plain(const std::vector<WeightRows>& pieces,
+                                           std::vector<Tensor>& decoded) {
+  std::vector<ConstTensorView> views;
+  for (const WeightRows& piece : pieces) {
+    if (!piece.is_encoded()) {
+      views.push_back(piece.dense());
+      continue;
+    }
+    KX_ASSIGN_OR_RETURN(Tensor copy, Tensor::Allocate(DType::kF32, piece.shape()));
+    piece.DecodeAll(copy.view().As<float>());
+    views.push_back(copy.view());
+    decoded.push_back(std::move(copy));
+  }
+  return views;
 }
 
 // Looks every tensor up and notes how to prepare it; nothing is prepared before all are in order.
@@ -48,35 +66,42 @@ class LoadVisitor : public WeightVisitor {
                   Bias bias) override {
     LinearSource linear;
     linear.weight = CutRows(Pieces(name + ".weight", {out, in}), rows);
-    if (bias == Bias::kYes) linear.bias = CutRows(Pieces(name + ".bias", {out}), rows);
-    Later(name, [this, linear = std::move(linear), &w]() -> Status {
-      KX_ASSIGN_OR_RETURN(w, ops_.PrepareLinear(linear));
+    std::vector<WeightRows> bias_parts;
+    if (bias == Bias::kYes) bias_parts = Pieces(name + ".bias", {out});
+    Later(name, [this, linear = std::move(linear), bias_parts, rows, &w]() -> Status {
+      LinearSource source = linear;
+      std::vector<Tensor> decoded;
+      KX_ASSIGN_OR_RETURN(const auto bias_views, Plain(bias_parts, decoded));
+      source.bias = CutRows(bias_views, rows);
+      KX_ASSIGN_OR_RETURN(w, ops_.PrepareLinear(source));
       return {};
     });
   }
 
   void Conv(const std::string& name, ConvPtr& w, int64_t out, int64_t in, int64_t kernel) override {
-    const ConstTensorView weight = Whole(name + ".weight", {out, in, kernel, kernel});  // [N,C,k,k]
-    const ConstTensorView bias = Whole(name + ".bias", {out});                          // [N]
+    const WeightRows weight = Whole(name + ".weight", {out, in, kernel, kernel});  // [N,C,k,k]
+    const WeightRows bias = Whole(name + ".bias", {out});                          // [N]
     Later(name, [this, weight, bias, &w]() -> Status {
-      KX_ASSIGN_OR_RETURN(w, ops_.PrepareConv(weight, bias));
+      std::vector<Tensor> decoded;
+      KX_ASSIGN_OR_RETURN(const auto plain, Plain({weight, bias}, decoded));
+      KX_ASSIGN_OR_RETURN(w, ops_.PrepareConv(plain[0], plain[1]));
       return {};
     });
   }
 
   void Vector(const std::string& name, VectorWeights& w, int64_t n) override {
-    const ConstTensorView values = Whole(name, {n});
-    Later(name, [this, values, n, &w]() -> Status {
+    const WeightRows values = Whole(name, {n});
+    Later(name, [values, n, &w]() -> Status {
       KX_ASSIGN_OR_RETURN(w.values, Tensor::Allocate(DType::kF32, {n}));
-      ops_.Copy(values, w.values.view());
-      return ops_.TakeStatus();
+      values.DecodeAll(w.values.view().As<float>());
+      return {};
     });
   }
 
   void Table(const std::string& name, TableWeights& w, int64_t rows, int64_t cols) override {
-    const ConstTensorView table = Whole(name, {rows, cols});
+    const WeightRows table = Whole(name, {rows, cols});
     Later(name, [table, &w]() -> Status {
-      w.view = table;
+      w.table = table;
       return {};
     });
   }
@@ -103,7 +128,7 @@ class LoadVisitor : public WeightVisitor {
 
   // The tensor's pieces, or none and a note of the problem. A name that is visited in row ranges is
   // complained about once.
-  std::vector<ConstTensorView> Pieces(const std::string& name, const Shape& shape) {
+  std::vector<WeightRows> Pieces(const std::string& name, const Shape& shape) {
     const bool first = names_.insert(name).second;
     auto found = source_.Find(name, shape);
     std::string problem;
@@ -120,8 +145,8 @@ class LoadVisitor : public WeightVisitor {
   }
 
   // As Pieces, for tensors that no source keeps in several.
-  ConstTensorView Whole(const std::string& name, const Shape& shape) {
-    const std::vector<ConstTensorView> pieces = Pieces(name, shape);
+  WeightRows Whole(const std::string& name, const Shape& shape) {
+    const std::vector<WeightRows> pieces = Pieces(name, shape);
     if (pieces.size() == 1) return pieces[0];
     if (pieces.size() > 1) {
       problems_.push_back(fmt::format("\"{}\" is in {} pieces, expected one", name, pieces.size()));
@@ -131,15 +156,14 @@ class LoadVisitor : public WeightVisitor {
 
   // What is wrong with the pieces of a tensor of `shape`; empty if nothing. Brings a 1x1
   // convolution [n, in, 1, 1] into the form of a matrix [n, in].
-  std::string Check(const std::string& name, const Shape& shape,
-                    std::vector<ConstTensorView>& pieces) {
+  std::string Check(const std::string& name, const Shape& shape, std::vector<WeightRows>& pieces) {
     int64_t rows_left = shape[0];
     bool fits = true;
     std::string got;
-    for (ConstTensorView& piece : pieces) {
-      if (!IsFloat(piece.dtype())) {
+    for (WeightRows& piece : pieces) {
+      if (!piece.is_encoded() && !IsFloat(piece.dense().dtype())) {
         return fmt::format("\"{}\" is {}, expected F32, BF16 or F16", source_.NameInSource(name),
-                           Name(piece.dtype()));
+                           piece.encoding());
       }
       if (!got.empty()) got += " + ";
       got += piece.shape().Str();

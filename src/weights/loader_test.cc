@@ -19,12 +19,12 @@ using testing::Not;
 class FakeSource : public TensorSource {
  public:
   void Add(const std::string& name, const Shape& shape, DType dtype = DType::kF32) {
-    pieces_[name].push_back(ConstTensorView(Memory(), dtype, shape));
+    pieces_[name].emplace_back(ConstTensorView(Memory(), dtype, shape));
   }
-  Result<std::vector<ConstTensorView>> Find(const std::string& name, const Shape&) override {
+  Result<std::vector<WeightRows>> Find(const std::string& name, const Shape&) override {
     asked_[name] = true;
     const auto at = pieces_.find(name);
-    if (at == pieces_.end()) return std::vector<ConstTensorView>{};
+    if (at == pieces_.end()) return std::vector<WeightRows>{};
     return at->second;
   }
   std::vector<std::string> Unasked() const override {
@@ -47,7 +47,7 @@ class FakeSource : public TensorSource {
     }();
     return reinterpret_cast<const std::byte*>(values->data());
   }
-  std::map<std::string, std::vector<ConstTensorView>> pieces_;
+  std::map<std::string, std::vector<WeightRows>> pieces_;
   std::map<std::string, bool> asked_;
 };
 
@@ -107,7 +107,7 @@ TEST_F(LoaderTest, LoadsWholeTensorsAndRowRanges) {
   EXPECT_EQ(net_.top->out_features, 4);
   EXPECT_EQ(net_.bottom->out_features, 2);
   EXPECT_EQ(net_.norm.view().As<float>()[4], 4.0f);
-  EXPECT_EQ(net_.table.view.shape(), (Shape{7, 2}));
+  EXPECT_EQ(net_.table.table.shape(), (Shape{7, 2}));
 
   // The pieces hold 0..8 each: row 4 of the stack is row 1 of the second, 3 4 5, and its bias is 1.
   const float x[3] = {1, 10, 100};

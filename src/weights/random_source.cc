@@ -46,8 +46,7 @@ std::vector<float> FillUniform(const std::string& name, int64_t n) {
 
 RandomSource::RandomSource(DType dtype) : dtype_(dtype) {}
 
-Result<std::vector<ConstTensorView>> RandomSource::Find(const std::string& name,
-                                                        const Shape& shape) {
+Result<std::vector<WeightRows>> RandomSource::Find(const std::string& name, const Shape& shape) {
   auto at = made_.find(name);
   if (at == made_.end()) {
     KX_ENSURE(dtype_ == DType::kF32 || dtype_ == DType::kBF16);
@@ -68,7 +67,7 @@ Result<std::vector<ConstTensorView>> RandomSource::Find(const std::string& name,
     }
     at = made_.emplace(name, std::move(tensor)).first;
   }
-  return std::vector<ConstTensorView>{std::as_const(at->second).view()};
+  return std::vector<WeightRows>{std::as_const(at->second).view()};
 }
 
 }  // namespace kontext

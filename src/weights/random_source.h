@@ -17,7 +17,7 @@ class RandomSource : public TensorSource {
  public:
   // kF32 as the goldens were made, or kBF16 (rounded) for benchmarks at full size.
   explicit RandomSource(DType dtype);
-  Result<std::vector<ConstTensorView>> Find(const std::string& name, const Shape& shape) override;
+  Result<std::vector<WeightRows>> Find(const std::string& name, const Shape& shape) override;
   std::vector<std::string> Unasked() const override { return {}; }
   std::string description() const override { return "random"; }
 

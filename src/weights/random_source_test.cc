@@ -31,7 +31,7 @@ float First(RandomSource& source, const std::string& name, const Shape& shape) {
   EXPECT_TRUE(found.ok()) << found.message();
   EXPECT_EQ(found->size(), 1u);
   EXPECT_EQ(found->at(0).shape(), shape);
-  return found->at(0).As<float>()[0];
+  return found->at(0).dense().As<float>()[0];
 }
 
 TEST(RandomSource, FollowsTheFillRule) {
@@ -50,9 +50,10 @@ TEST(RandomSource, GivesTheSameMemoryTwiceAndRoundsForBf16) {
   const auto a = rounded.Find("a.weight", {4, 4}), b = rounded.Find("a.weight", {4, 4});
   const auto f = exact.Find("a.weight", {4, 4});
   ASSERT_TRUE(a.ok() && b.ok() && f.ok());
-  EXPECT_EQ(a->at(0).data(), b->at(0).data());
+  EXPECT_EQ(a->at(0).dense().data(), b->at(0).dense().data());
   for (int i = 0; i < 16; ++i) {
-    EXPECT_EQ(a->at(0).As<BF16>()[i].bits, ToBF16(f->at(0).As<float>()[i]).bits) << i;
+    EXPECT_EQ(a->at(0).dense().As<BF16>()[i].bits, ToBF16(f->at(0).dense().As<float>()[i]).bits)
+        << i;
   }
 }
 

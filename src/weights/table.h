@@ -14,7 +14,7 @@
 #include "base/status.h"
 #include "compute/ops.h"
 #include "tensor/arena.h"
-#include "tensor/view.h"
+#include "tensor/weight_rows.h"
 
 namespace kontext {
 
@@ -25,8 +25,8 @@ struct VectorWeights {  // norm weights and biases, as F32
   Tensor values;
   ConstTensorView view() const { return values.view(); }  // [n]
 };
-struct TableWeights {    // an embedding table, left in the file's dtype and memory
-  ConstTensorView view;  // [rows, cols]
+struct TableWeights {  // an embedding table, left in the file's encoding and memory
+  WeightRows table;    // [rows, cols]
 };
 
 enum class Bias { kNo, kYes };
@@ -66,8 +66,7 @@ class TensorSource {
   // if there is none. `shape` is what the network expects, for sources that make tensors up. The
   // memory stays valid as long as the source. A failure's message is one entry of the loader's
   // list: it names the tensor, but not the source.
-  virtual Result<std::vector<ConstTensorView>> Find(const std::string& name,
-                                                    const Shape& shape) = 0;
+  virtual Result<std::vector<WeightRows>> Find(const std::string& name, const Shape& shape) = 0;
   // What the source holds that nobody has asked for (names as in the file); empty for generators.
   virtual std::vector<std::string> Unasked() const = 0;
   // For messages: the file's name, or "random".

@@ -151,6 +151,56 @@ TEST_P(LinearTest, RowPartsEqualOneMatrix) {
   }
 }
 
+// An encoding of the test's own: bf16 values scaled by a power of two, so that decoding is exact.
+class Halved final : public EncodedMatrix {
+ public:
+  explicit Halved(const HostTensor& twice)
+      : EncodedMatrix(twice.view().dim(0), twice.view().dim(1)), twice_(twice.view()) {}
+  void Decode(int64_t row, int64_t begin, int64_t end, float* out) const override {
+    EXPECT_EQ(begin % kGranule, 0);
+    EXPECT_TRUE(end == columns || end % kGranule == 0);
+    for (int64_t k = begin; k < end; ++k) {
+      out[k - begin] = 0.5f * ToFloat(twice_.As<BF16>()[row * columns + k]);
+    }
+  }
+  void Touches(int64_t, int64_t, std::vector<ByteSpan>&) const override {}
+  std::string encoding() const override { return "halved"; }
+
+ private:
+  ConstTensorView twice_;
+};
+
+// A part in an encoding, of which some rows are used, between parts of different dtypes.
+TEST_P(LinearTest, EncodedPartsCountAsTheirValues) {
+  for (int64_t k : {1, 255, 256, 257, 600}) {
+    const Sizes s{9, k, 70};
+    Draw draw(static_cast<uint32_t>(k));
+    const HostTensor src = draw.Tensor(DType::kF32, {s.t, k}),
+                     top = draw.Tensor(DType::kF16, {30, k}),
+                     coded = draw.Tensor(DType::kBF16, {40, k}),
+                     bottom = draw.Tensor(DType::kF32, {5, k});
+    const auto halved = std::make_shared<Halved>(coded);
+    const WeightRows part = WeightRows(halved, {40, k}).Rows(3, 38);
+    const auto tested = ops->PrepareLinear({{top.view(), part, bottom.view()}, {}});
+    ASSERT_TRUE(tested.ok()) << tested.message();
+    Values dense = top.values();
+    const Values twice = coded.values(), rest = bottom.values();
+    for (int64_t i = 3 * k; i < 38 * k; ++i) dense.push_back(0.5 * twice[static_cast<size_t>(i)]);
+    dense.insert(dense.end(), rest.begin(), rest.end());
+    if (Nudged()) dense.back() *= 1.01;
+    const HostTensor weight(DType::kF32, {s.n, k}, dense), abs(DType::kF32, {s.n, k}, Abs(dense)),
+        abs_src(DType::kF32, {s.t, k}, Abs(src.values()));
+    HostTensor dst(DType::kF32, {s.t, s.n});
+    ops->Linear(src.view(), **tested, Activation::kNone, dst.view());
+    Values bound = Exactly(abs_src, *Prepare(*oracle, abs, nullptr), s);
+    for (double& b : bound) {
+      b *= static_cast<double>(k) * kU32 + Narrowing(DType::kF32) + Narrowing(DType::kF32);
+    }
+    Compare("Linear", fmt::format("K {} of an encoded part", k), dst,
+            Exactly(src, *Prepare(*oracle, weight, nullptr), s), bound);
+  }
+}
+
 INSTANTIATE_TEST_SUITE_P(Backends, LinearTest, testing::ValuesIn(Configs()), ConfigName);
 
 }  // namespace

@@ -11,6 +11,7 @@
 #include <vector>
 
 #include "dit/dit_weights.h"
+#include "weights/encodings.h"
 #include "weights/table.h"
 
 namespace kontext {
@@ -78,7 +79,7 @@ class LayoutWriter : public WeightVisitor {
  public:
   LayoutWriter(Layout layout, int64_t hidden, TensorSource& source)
       : layout_(layout), hidden_(hidden), source_(source) {}
-  const std::map<std::string, ConstTensorView>& tensors() const { return tensors_; }
+  const WeightMap& tensors() const { return tensors_; }
 
   void LinearRows(const std::string& name, LinearPtr&, RowRange rows, int64_t out, int64_t in,
                   Bias bias) override {
@@ -96,7 +97,7 @@ class LayoutWriter : public WeightVisitor {
  private:
   // `kind` is .weight, .bias or .scale.
   void Write(const std::string& name, const std::string& kind, const Shape& shape) {
-    const ConstTensorView tensor = source_.Find(name + kind, shape)->at(0);
+    const ConstTensorView tensor = source_.Find(name + kind, shape)->at(0).dense();
     if (layout_ == Layout::kBfl) {
       tensors_[name + kind] = tensor;
       return;
@@ -112,19 +113,20 @@ class LayoutWriter : public WeightVisitor {
     if (names[0] == "norm_out.linear") SwapHalves(tensors_[names[0] + kind]);
   }
 
-  void SwapHalves(ConstTensorView& tensor) {
+  void SwapHalves(WeightRows& weight) {
+    const ConstTensorView& tensor = weight.dense();
     const size_t half =
         static_cast<size_t>(tensor.shape().NumElements() * SizeOf(tensor.dtype())) / 2;
     std::vector<std::byte>& swapped = copies_.emplace_back(2 * half);
     std::memcpy(swapped.data(), tensor.data() + half, half);
     std::memcpy(swapped.data() + half, tensor.data(), half);
-    tensor = ConstTensorView(swapped.data(), tensor.dtype(), tensor.shape());
+    weight = ConstTensorView(swapped.data(), tensor.dtype(), tensor.shape());
   }
 
   Layout layout_;
   int64_t hidden_;
   TensorSource& source_;
-  std::map<std::string, ConstTensorView> tensors_;
+  WeightMap tensors_;
   std::list<std::vector<std::byte>> copies_;
 };
 

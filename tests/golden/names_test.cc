@@ -25,7 +25,7 @@ std::set<std::string> IndexNames(const std::string& file) {
   return names;
 }
 
-std::set<std::string> Names(const std::map<std::string, ConstTensorView>& tensors) {
+std::set<std::string> Names(const WeightMap& tensors) {
   std::set<std::string> names;
   for (const auto& [name, tensor] : tensors) names.insert(name);
   return names;
@@ -35,8 +35,8 @@ std::set<std::string> Names(const std::map<std::string, ConstTensorView>& tensor
 // copies, final_layer.adaLN_modulation.1; the others are not read.
 class ShapeSource : public TensorSource {
  public:
-  Result<std::vector<ConstTensorView>> Find(const std::string&, const Shape& shape) override {
-    return std::vector<ConstTensorView>{ConstTensorView(memory_.data(), DType::kBF16, shape)};
+  Result<std::vector<WeightRows>> Find(const std::string&, const Shape& shape) override {
+    return std::vector<WeightRows>{ConstTensorView(memory_.data(), DType::kBF16, shape)};
   }
   std::vector<std::string> Unasked() const override { return {}; }
   std::string description() const override { return "shapes"; }
@@ -67,7 +67,7 @@ class AskVisitor : public WeightVisitor {
     const auto pieces = source_.Find(name, shape);
     ASSERT_TRUE(pieces.ok()) << pieces.message();
     int64_t rows = 0;
-    for (const ConstTensorView& piece : *pieces) {
+    for (const WeightRows& piece : *pieces) {
       rows += piece.dim(0);
       EXPECT_EQ(piece.rank(), shape.rank()) << name;
       EXPECT_EQ(piece.shape().back(), shape.rank() == 2 ? shape[1] : piece.dim(0)) << name;

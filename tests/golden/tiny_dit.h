@@ -52,13 +52,13 @@ inline Values ToValues(ConstTensorView view) {  // [rows, n] or [n], F32 or BF16
 class TinySource : public RandomSource {
  public:
   TinySource() : RandomSource(DType::kF32) {}
-  Result<std::vector<ConstTensorView>> Find(const std::string& name, const Shape& shape) override {
+  Result<std::vector<WeightRows>> Find(const std::string& name, const Shape& shape) override {
     auto found = RandomSource::Find(name, shape);
     const char* nudge = std::getenv("KX_NUDGE");
     if (!found.ok() || nudge == nullptr || name != nudge) return found;
-    nudged_ = ToValues(found->at(0));
+    nudged_ = ToValues(found->at(0).dense());
     nudged_[0] += 0.05f;
-    return std::vector<ConstTensorView>{ViewOf(std::as_const(nudged_).data(), shape)};
+    return std::vector<WeightRows>{ViewOf(std::as_const(nudged_).data(), shape)};
   }
 
  private:

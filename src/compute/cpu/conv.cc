@@ -108,7 +108,7 @@ Status CpuOps::Convolution(const ConstTensorView& src, const ConvWeights& weight
   Epilogue e{.bias = w.bias.view().As<float>()};
   if (!residual.empty()) e.addend = Pixels(residual);
   const StackedRows rows(
-      {w.rows.view().Reshaped({w.out_channels, w.kernel * w.kernel * w.in_channels})});
+      {WeightRows(w.rows.view().Reshaped({w.out_channels, w.kernel * w.kernel * w.in_channels}))});
   return cpu::Multiply(LeftRows::Patches(src, w.kernel, o), rows, e, Pixels(dst), space_);
 }
 

@@ -13,14 +13,30 @@
 namespace kontext::cpu {
 namespace {
 
+Status CopyRows(const ConstTensorView& from, const TensorView& to) {
+  CopyAll(from, to);
+  return Status();
+}
+
+Status CopyRows(const WeightRows& from, const TensorView& to) {
+  if (!from.is_encoded()) return CopyRows(from.dense(), to);
+  KX_ASSIGN_OR_RETURN(Tensor row, Tensor::Allocate(DType::kF32, {1, from.dim(1)}));
+  for (int64_t i = 0; i < from.dim(0); ++i) {
+    from.Decode(i, 0, from.dim(1), row.view().As<float>());
+    CopyAll(row.view(), to.Rows(i, i + 1));
+  }
+  return Status();
+}
+
 // The rows one below the other in one tensor.
-Result<Tensor> Stack(const std::vector<ConstTensorView>& parts, DType dtype) {
+template <class Part>
+Result<Tensor> Stack(const std::vector<Part>& parts, DType dtype) {
   Shape shape = parts.front().shape();
   for (size_t i = 1; i < parts.size(); ++i) shape[0] += parts[i].dim(0);
   KX_ASSIGN_OR_RETURN(Tensor all, Tensor::Allocate(dtype, shape));
   int64_t row = 0;
-  for (const ConstTensorView& part : parts) {
-    CopyAll(part, all.view().Rows(row, row + part.dim(0)));
+  for (const Part& part : parts) {
+    KX_RETURN_IF_ERROR(CopyRows(part, all.view().Rows(row, row + part.dim(0))));
     row += part.dim(0);
   }
   return all;
@@ -35,16 +51,16 @@ class CpuLinearWeights : public LinearWeights {
  public:
   using LinearWeights::LinearWeights;
 
-  std::vector<ConstTensorView> parts;  // kWiden: the rows where they are
-  mutable onednn::Weights packed;      // kLibrary; new layouts may be added in use
-  Tensor bias;                         // [N] F32
+  std::vector<WeightRows> parts;   // kWiden: the rows where they are
+  mutable onednn::Weights packed;  // kLibrary; new layouts may be added in use
+  Tensor bias;                     // [N] F32
 
   const float* bias_data() const { return has_bias ? bias.view().As<float>() : nullptr; }
 };
 
 Result<std::unique_ptr<LinearWeights>> CpuOps::DoPrepareLinear(const LinearSource& source) {
   int64_t out = 0;
-  for (const ConstTensorView& p : source.weight) out += p.dim(0);
+  for (const WeightRows& p : source.weight) out += p.dim(0);
   const int64_t in = source.weight.front().dim(1);
   auto w = std::make_unique<CpuLinearWeights>(out, in, !source.bias.empty());
   if (w->has_bias) {

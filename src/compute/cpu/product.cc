@@ -12,7 +12,7 @@ namespace {
 // multiplication"): a column panel of one slice (24 x 256 floats, 24 KiB) lives in the first cache,
 // a block of rows (96 x 256, 96 KiB) in the second, the rest of a chunk in the third. Measured:
 // SPEED.md.
-constexpr int64_t kSlice = 256;
+constexpr int64_t kSlice = EncodedMatrix::kGranule;
 constexpr int64_t kBlockRows = 96;
 constexpr int64_t kChunkRows = 2688;     // 28 blocks
 constexpr int64_t kChunkColumns = 3072;  // a multiple of every panel width (12, 24, 48)
@@ -26,7 +26,7 @@ class Run {
       const TensorView& dst)
       : src_(src), weight_(weight), epilogue_(epilogue), dst_(dst), width_(PanelColumns()) {
     const int64_t k = weight.columns();
-    slice_ = RoundUp(CeilDiv(k, CeilDiv(k, kSlice)), 8);
+    slice_ = weight.plain() ? RoundUp(CeilDiv(k, CeilDiv(k, kSlice)), 8) : kSlice;
     slices_ = CeilDiv(k, slice_);
   }
 
@@ -68,10 +68,7 @@ class Run {
   void Pack(const Part& p) {
 #pragma omp for schedule(static) nowait
     for (int64_t i = 0; i < CeilDiv(p.columns, width_); ++i) {
-      const void* rows[kMaxPanelColumns];
-      const int64_t begin = p.column + i * width_;
-      weight_.Pointers(begin, width_, p.k, rows);
-      PackColumnPanel(rows, weight_.dtype(), p.depth, column_panels_ + i * width_ * p.depth);
+      weight_.PackPanel(p.column + i * width_, p.k, p.depth, column_panels_ + i * width_ * p.depth);
     }
 #pragma omp for schedule(static)
     for (int64_t i = 0; i < CeilDiv(p.rows, kPanelRows); ++i) PackRows(p, i * kPanelRows);
@@ -175,20 +172,33 @@ const std::byte* LeftRows::Piece(int64_t row, int64_t tap) const {
   return src_.data() + (y * src_.dim(1) + x) * piece_ * SizeOf(src_.dtype());
 }
 
-StackedRows::StackedRows(std::vector<ConstTensorView> parts) : parts_(std::move(parts)) {
-  for (const ConstTensorView& p : parts_) rows_ += p.dim(0);
+StackedRows::StackedRows(std::vector<WeightRows> parts) : parts_(std::move(parts)) {
+  for (const WeightRows& p : parts_) {
+    rows_ += p.dim(0);
+    plain_ = plain_ && !p.is_encoded() && p.dense().dtype() == parts_.front().dense().dtype();
+  }
 }
 
-void StackedRows::Pointers(int64_t begin, int64_t count, int64_t column, const void** out) const {
+void StackedRows::PackPanel(int64_t begin, int64_t column, int64_t depth, float* dst) const {
+  alignas(64) float decoded[kMaxPanelColumns * kSlice];
+  const int64_t width = PanelColumns();
+  const void* rows[kMaxPanelColumns] = {};
   int64_t i = 0, first = 0;  // the first row of the part looked at
-  for (const ConstTensorView& p : parts_) {
-    for (; i < count && begin + i < first + p.dim(0); ++i) {
+  for (const WeightRows& p : parts_) {
+    for (; i < width && begin + i < first + p.dim(0); ++i) {
       const int64_t row = begin + i - first;
-      out[i] = p.data() + (row * p.dim(1) + column) * SizeOf(p.dtype());
+      if (plain_) {
+        const ConstTensorView& d = p.dense();
+        rows[i] = d.data() + (row * d.dim(1) + column) * SizeOf(d.dtype());
+      } else {
+        float* values = decoded + i * kSlice;
+        p.Decode(row, column, column + depth, values);
+        rows[i] = values;
+      }
     }
     first += p.dim(0);
   }
-  std::fill(out + i, out + count, nullptr);
+  PackColumnPanel(rows, plain_ ? parts_.front().dense().dtype() : DType::kF32, depth, dst);
 }
 
 Status Multiply(const LeftRows& src, const StackedRows& weight, const Epilogue& epilogue,

@@ -1,5 +1,6 @@
 // The product of activations with a weight matrix, in f32 arithmetic on weights that stay as the
-// checkpoint has them: F32, BF16 or F16 rows are widened on their way into the packed panels.
+// checkpoint has them: F32, BF16, F16 and encoded rows are widened on their way into the packed
+// panels.
 // A convolution is the same product on the patches of a picture, which are packed from where they
 // lie: no im2col matrix exists.
 #ifndef KONTEXT_COMPUTE_CPU_PRODUCT_H_
@@ -12,6 +13,7 @@
 #include "compute/cpu/panels.h"
 #include "compute/cpu/workspace.h"
 #include "tensor/view.h"
+#include "tensor/weight_rows.h"
 
 namespace kontext::cpu {
 
@@ -37,21 +39,24 @@ class LeftRows {
   int64_t rows_ = 0, piece_ = 0, kernel_ = 1, stride_ = 1, pad_ = 0, out_width_ = 0;
 };
 
-// A matrix [rows, columns] given as one or several dense matrices of one dtype, stacked by rows.
+// A matrix [rows, columns] given as one or several matrices stacked by rows.
 class StackedRows {
  public:
-  // The views must share dtype and column count, and outlive this.
-  explicit StackedRows(std::vector<ConstTensorView> parts);
+  // The parts must have one column count; the memory they refer to must outlive this.
+  explicit StackedRows(std::vector<WeightRows> parts);
 
   int64_t rows() const { return rows_; }
   int64_t columns() const { return parts_.front().dim(1); }
-  DType dtype() const { return parts_.front().dtype(); }
-  // out[i] = row begin + i from column `column` on, null past the last row; i < count.
-  void Pointers(int64_t begin, int64_t count, int64_t column, const void** out) const;
+  // False if rows must be decoded before they are packed: they are encoded or of several dtypes.
+  bool plain() const { return plain_; }
+  // Packs `depth` columns from `column` on, of a panel's worth of rows from row `begin` on (zeros
+  // past the last). If not plain: `column` is a multiple of the depth of all slices, kGranule.
+  void PackPanel(int64_t begin, int64_t column, int64_t depth, float* dst) const;
 
  private:
-  std::vector<ConstTensorView> parts_;
+  std::vector<WeightRows> parts_;
   int64_t rows_ = 0;
+  bool plain_ = true;
 };
 
 // src [T,K] by weight [N,K], finished by `epilogue` into dst [T,N]: see Epilogue.

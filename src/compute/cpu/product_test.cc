@@ -60,7 +60,7 @@ TEST(ProductTest, ChunksEndAnywhere) {
     std::vector<float> dst(static_cast<size_t>(s.rows * s.columns), NAN);
     // Two parts, the seam inside a panel.
     const int64_t seam = s.columns / 2;
-    std::vector<ConstTensorView> parts = {ViewOf(w.data() + seam * s.k, {s.columns - seam, s.k})};
+    std::vector<WeightRows> parts = {ViewOf(w.data() + seam * s.k, {s.columns - seam, s.k})};
     if (seam > 0) parts.insert(parts.begin(), ViewOf(w.data(), {seam, s.k}));
     Workspace space;
     for (int threads : {1, 3}) {

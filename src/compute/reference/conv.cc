@@ -5,9 +5,11 @@ namespace kontext {
 namespace {
 
 struct Weights : ConvWeights {
-  Weights(ConstTensorView w, ConstTensorView b)
-      : ConvWeights(w.dim(0), w.dim(1), w.dim(2)), weight(w), bias(b) {}
-  const ConstTensorView weight, bias;  // [N,C,k,k], [N]
+  Weights(const ConstTensorView& w, const ConstTensorView& b)
+      : ConvWeights(w.dim(0), w.dim(1), w.dim(2)),
+        weight(CopyOfVector(w.Reshaped({w.shape().NumElements()}))),
+        bias(CopyOfVector(b)) {}
+  const std::vector<float> weight, bias;  // [N,C,k,k], [N]
 };
 
 // The input under the kernel at output pixel (y, x), ordered as a weight row [C,k,k]; 0 outside.
@@ -38,8 +40,10 @@ void ReferenceOps::DoConv2d(ConstTensorView src, const ConvWeights& w, const Con
   const auto* weights = dynamic_cast<const Weights*>(&w);
   if (weights == nullptr) return Fail(Internal("Conv2d: weights of another backend"));
   const int64_t width = dst.dim(1), channels = dst.dim(2);
+  const int64_t patch_size = w.in_channels * w.kernel * w.kernel;
   ForEachProduct(
-      weights->weight, weights->bias, dst.dim(0) * width,
+      ViewOf(weights->weight.data(), {w.out_channels, patch_size}), weights->bias.data(),
+      dst.dim(0) * width,
       [&](int64_t pixel, double* patch) {
         LoadPatch(src, w.kernel, o, pixel / width, pixel % width, patch);
       },

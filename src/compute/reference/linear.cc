@@ -6,11 +6,13 @@
 namespace kontext {
 namespace {
 
-// The checkpoint's own memory, part by part.
 struct Weights : LinearWeights {
   Weights(int64_t out, int64_t in, const LinearSource& from)
-      : LinearWeights(out, in, !from.bias.empty()), source(from) {}
-  const LinearSource source;
+      : LinearWeights(out, in, !from.bias.empty()), weight(from.weight) {
+    for (const ConstTensorView& part : from.bias) bias.push_back(CopyOfVector(part));
+  }
+  const std::vector<WeightRows> weight;  // the checkpoint's own memory, part by part
+  std::vector<std::vector<float>> bias;  // of each part, or none
 };
 
 }  // namespace
@@ -21,7 +23,7 @@ std::unique_ptr<Ops> MakeReferenceOps(DType activations) {
 
 Result<std::unique_ptr<LinearWeights>> ReferenceOps::DoPrepareLinear(const LinearSource& source) {
   int64_t out = 0;
-  for (const ConstTensorView& part : source.weight) out += part.dim(0);
+  for (const WeightRows& part : source.weight) out += part.dim(0);
   return std::unique_ptr<LinearWeights>(
       std::make_unique<Weights>(out, source.weight[0].dim(1), source));
 }
@@ -30,17 +32,15 @@ void ReferenceOps::DoLinear(ConstTensorView src, const LinearWeights& w, Activat
                             TensorView dst) {
   const auto* weights = dynamic_cast<const Weights*>(&w);
   if (weights == nullptr) return Fail(Internal("Linear: weights of another backend"));
-  const LinearSource& source = weights->source;
   int64_t n0 = 0;  // the part's first column of dst
-  for (size_t i = 0; i < source.weight.size(); ++i) {
-    const ConstTensorView bias = source.bias.empty() ? ConstTensorView() : source.bias[i];
+  for (size_t i = 0; i < weights->weight.size(); ++i) {
     ForEachProduct(
-        source.weight[i], bias, src.dim(0),
+        weights->weight[i], w.has_bias ? weights->bias[i].data() : nullptr, src.dim(0),
         [&](int64_t t, double* row) { LoadRow(src, t * src.stride(0), src.dim(1), row); },
         [&](int64_t t, int64_t n, double y) {
           Store(dst, t * dst.stride(0) + n0 + n, Activated(act, y));
         });
-    n0 += source.weight[i].dim(0);
+    n0 += weights->weight[i].dim(0);
   }
 }
 
