@@ -18,7 +18,7 @@ using ::testing::HasSubstr;
 using Ids = std::vector<int32_t>;
 
 const std::string kMini = KX_SOURCE_DIR "/models/mini/tokenizer_2";
-const std::string kFlux = KX_SOURCE_DIR "/tests/data/tokenizers/flux1/t5";
+const std::string kFlux = KX_SOURCE_DIR "/models/flux1-tokenizers/tokenizer_2";
 
 std::string MiniFile(const std::string& name) {
   Result<std::string> text = ReadTextFile(kMini + "/" + name, 1 << 24);

@@ -21,8 +21,8 @@ namespace kontext {
 namespace {
 
 const std::string kRoot = KX_SOURCE_DIR;
-const std::string kFluxClip = kRoot + "/tests/data/tokenizers/flux1/clip";
-const std::string kFluxT5 = kRoot + "/tests/data/tokenizers/flux1/t5";
+const std::string kFluxClip = kRoot + "/models/flux1-tokenizers/tokenizer";
+const std::string kFluxT5 = kRoot + "/models/flux1-tokenizers/tokenizer_2";
 const std::string kMiniClip = kRoot + "/models/mini/tokenizer";
 const std::string kMiniT5 = kRoot + "/models/mini/tokenizer_2";
 

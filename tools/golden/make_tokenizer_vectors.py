@@ -17,7 +17,7 @@ import tokenizers
 import transformers
 
 ROOT = pathlib.Path(__file__).resolve().parents[2]
-FLUX = ROOT / "tests/data/tokenizers/flux1"
+FLUX = ROOT / "models/flux1-tokenizers"
 MINI = ROOT / "models/mini"
 OUT = ROOT / "tests/data/vectors/vectors_tokenizer_hf.json"
 
@@ -70,7 +70,7 @@ def mixtures(rng, count):
 def first_only(tokenizer_json):
     """The miniature's tokenizer under the rules of FLUX.1's tokenizer.json."""
     data = json.loads(tokenizer_json.read_text())
-    flux = json.loads((FLUX / "t5/tokenizer.json").read_text())
+    flux = json.loads((FLUX / "tokenizer_2/tokenizer.json").read_text())
     rules = flux["normalizer"]
     rules["normalizers"][0] = data["normalizer"]
     data["normalizer"], data["pre_tokenizer"] = rules, flux["pre_tokenizer"]
@@ -87,9 +87,9 @@ def main():
     rng = random.Random(2026)
     strings = list(dict.fromkeys([*instructions(rng, 200), *ODDITIES, *mixtures(rng, 300)]))
     mini_json = MINI / "tokenizer_2/tokenizer.json"
-    clip = {"flux1": transformers.CLIPTokenizerFast.from_pretrained(FLUX / "clip"),
+    clip = {"flux1": transformers.CLIPTokenizerFast.from_pretrained(FLUX / "tokenizer"),
             "mini": transformers.CLIPTokenizerFast.from_pretrained(MINI / "tokenizer")}
-    t5 = {"flux1": plain(tokenizers.Tokenizer.from_file(str(FLUX / "t5/tokenizer.json"))),
+    t5 = {"flux1": plain(tokenizers.Tokenizer.from_file(str(FLUX / "tokenizer_2/tokenizer.json"))),
           "mini": plain(tokenizers.Tokenizer.from_file(str(mini_json)))}
     first = first_only(mini_json)
     rows = []
