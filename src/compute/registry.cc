@@ -48,7 +48,8 @@ Result<std::unique_ptr<Ops>> MakeOps(const BackendOptions& options) {
   for (const Backend& b : kBackends) {
     if (!name.empty() && name != b.name) continue;
     Result<std::unique_ptr<Ops>> ops = b.make(options.dtype);
-    if (ops.ok() || !name.empty()) return ops;
+    // What the user wrote and no backend can follow (KONTEXT_ISA) is said, not worked around.
+    if (ops.ok() || !name.empty() || ops.code() == Code::kUsage) return ops;
     refused = ops.status();
   }
   if (!refused.ok()) return refused;

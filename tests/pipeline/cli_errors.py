@@ -26,6 +26,11 @@ class Usage(ProgramTest):
         self.fail_with(2, says=["edit", "generate"])
         self.assertEqual(self.files(), ["in.png"])
 
+    def test_unknown_instruction_set_is_2_and_chooses_no_other_backend(self):
+        os.environ["KONTEXT_ISA"] = "avx3"
+        self.addCleanup(os.environ.pop, "KONTEXT_ISA")
+        self.fail_with(2, "edit", "-i", "in.png", "-p", "x", says=["KONTEXT_ISA", "avx3", "avx2"])
+
     def test_output_that_cannot_be_written_is_said_before_the_work(self):
         base = ("edit", "-i", "in.png", "-p", "x", "--steps", "1000", "-o")
         self.fail_with(2, *base, "nowhere/out.png", says=["no folder nowhere"])
