@@ -45,6 +45,15 @@ class ConvWeights {
   const int64_t out_channels, in_channels, kernel;
 };
 
+// A low-rank branch beside a product, an adapter's form at run time: features
+// [first_row, first_row + n) of dst also get factor * (src . down^T) . up^T, before the activation.
+struct LowRank {
+  ConstTensorView down;   // [R, K]
+  ConstTensorView up;     // [n, R]; both F32, BF16 or F16, and mapped as long as the weight
+  int64_t first_row = 0;  // of the whole weight [N, K]
+  float factor = 1;
+};
+
 // A weight matrix [N, K] as the checkpoint has it: one tensor, or several stacked by rows
 // (Diffusers keeps q, k and v apart), each F32, BF16, F16 or encoded. The backend may keep pointing
 // into the memory of `weight`, which must stay mapped for as long as the handle lives; it copies
@@ -52,6 +61,7 @@ class ConvWeights {
 struct LinearSource {
   std::vector<WeightRows> weight;     // each [n_i, K]; sum n_i = N
   std::vector<ConstTensorView> bias;  // each [n_i]; or none at all
+  std::vector<LowRank> low_rank = {};
 };
 
 struct AttentionOptions {
@@ -98,7 +108,7 @@ class Ops {
 
   // ---- Plain ops: every backend has them.
   // ----------------------------------------------------------- dst[t, n] = act(sum_k src[t, k] *
-  // weight[n, k] + bias[n])            src [T,K], dst [T,N]
+  // weight[n, k] + bias[n] + branches)  src [T,K], dst [T,N]
   void Linear(ConstTensorView src, const LinearWeights& w, Activation act, TensorView dst);
   // Softmax attention without a T x T matrix in memory.  q [H,Tq,Dh], k and v [H,Tk,Dh], dst
   // [Tq,H*Dh] dst[i, h*Dh + d] = sum_j p[j] * v[h, j, d],  p = softmax_j(scale * q[h,i,:].k[h,j,:]

@@ -19,6 +19,15 @@ Result<std::unique_ptr<LinearWeights>> Ops::PrepareLinear(const LinearSource& so
       c.Arg(fmt::format("bias part {}", i), source.bias[i], "n", Kind::kWeight);
     }
   }
+  int64_t features = 0;
+  for (const WeightRows& part : source.weight) features += part.empty() ? 0 : part.dim(0);
+  for (const LowRank& branch : source.low_rank) {
+    c.Size('n', -1).Size('R', -1);
+    c.Arg("down", branch.down, "RK", Kind::kWeight).Arg("up", branch.up, "nR", Kind::kWeight);
+    c.That(branch.first_row >= 0 && branch.first_row <= features - c.size('n'),
+           "a low-rank branch of rows [{},{}), expected inside [0,{})", branch.first_row,
+           branch.first_row + c.size('n'), features);
+  }
   KX_RETURN_IF_ERROR(c.status());
   return WithoutExceptions("PrepareLinear", [&] { return DoPrepareLinear(source); });
 }

@@ -109,7 +109,7 @@ Status CpuOps::Convolution(const ConstTensorView& src, const ConvWeights& weight
   if (!residual.empty()) e.addend = Pixels(residual);
   const StackedRows rows(
       {WeightRows(w.rows.view().Reshaped({w.out_channels, w.kernel * w.kernel * w.in_channels}))});
-  return cpu::Multiply(LeftRows::Patches(src, w.kernel, o), rows, e, Pixels(dst), space_);
+  return cpu::Multiply({{LeftRows::Patches(src, w.kernel, o), rows}}, e, Pixels(dst), space_);
 }
 
 void CpuOps::DoConv2d(ConstTensorView src, const ConvWeights& w, const ConvOptions& o,

@@ -77,6 +77,31 @@ TEST_F(LibraryPathTest, LinearOfStackedRows) {
   Compare(got, want, Bound(k + 2));
 }
 
+TEST_F(LibraryPathTest, LinearWithLowRankBranches) {
+  const int64_t t = 21, k = 70, n = 50, r = 3, first = 9, rows = 20;
+  const auto src = Random(t * k), weight = Random(n * k), bias = Random(n), gate = Random(n);
+  const auto down = Random(r * k), up = Random(n * r), some = Random(rows * r);
+  LinearSource source{{ViewOf(weight.data(), {n, k})}, {ViewOf(bias.data(), {n})}};
+  source.low_rank = {{ViewOf(down.data(), {r, k}), ViewOf(up.data(), {n, r}), 0, 0.5f},
+                     {ViewOf(down.data(), {r, k}), ViewOf(some.data(), {rows, r}), first, -1.0f}};
+  auto w = cpu_->PrepareLinear(source), w_ref = reference_->PrepareLinear(source);
+  ASSERT_TRUE(w.ok()) << w.status().message();
+  ASSERT_TRUE(w_ref.ok());
+  // As Bound(), of numbers up to k + 1 + 2 k r and k + 2 r + 2 roundings on the way to each.
+  const double bound = 2 * 1.13 * static_cast<double>(k + 1 + 2 * k * r) *
+                       static_cast<double>(k + 2 * r + 2 + 4) * 0x1p-24;
+  std::vector<float> got(static_cast<size_t>(t * n)), want(got);
+  cpu_->Linear(ViewOf(src.data(), {t, k}), **w, Activation::kGeluTanh, ViewOf(got.data(), {t, n}));
+  reference_->Linear(ViewOf(src.data(), {t, k}), **w_ref, Activation::kGeluTanh,
+                     ViewOf(want.data(), {t, n}));
+  Compare(got, want, bound);
+  cpu_->LinearGatedAdd(ViewOf(src.data(), {t, k}), **w, ViewOf(gate.data(), {n}),
+                       ViewOf(got.data(), {t, n}));
+  reference_->LinearGatedAdd(ViewOf(src.data(), {t, k}), **w_ref, ViewOf(gate.data(), {n}),
+                             ViewOf(want.data(), {t, n}));
+  Compare(got, want, 2 * bound);
+}
+
 TEST_F(LibraryPathTest, Convolutions) {
   const int64_t h = 11, w = 14, in = 19, out = 21;
   struct {

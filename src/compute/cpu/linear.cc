@@ -4,6 +4,7 @@
 #include <utility>
 #include <vector>
 
+#include "compute/cpu/branches.h"
 #include "compute/cpu/cpu_ops.h"
 #include "compute/cpu/elementwise.h"
 #include "compute/cpu/parallel.h"
@@ -49,11 +50,13 @@ constexpr int64_t kTypicalRows = 1024;
 
 class CpuLinearWeights : public LinearWeights {
  public:
-  using LinearWeights::LinearWeights;
+  CpuLinearWeights(int64_t out, int64_t in, const LinearSource& source)
+      : LinearWeights(out, in, !source.bias.empty()), branches(source.low_rank, out) {}
 
   std::vector<WeightRows> parts;   // kWiden: the rows where they are
   mutable onednn::Weights packed;  // kLibrary; new layouts may be added in use
   Tensor bias;                     // [N] F32
+  const Branches branches;
 
   const float* bias_data() const { return has_bias ? bias.view().As<float>() : nullptr; }
 };
@@ -62,7 +65,7 @@ Result<std::unique_ptr<LinearWeights>> CpuOps::DoPrepareLinear(const LinearSourc
   int64_t out = 0;
   for (const WeightRows& p : source.weight) out += p.dim(0);
   const int64_t in = source.weight.front().dim(1);
-  auto w = std::make_unique<CpuLinearWeights>(out, in, !source.bias.empty());
+  auto w = std::make_unique<CpuLinearWeights>(out, in, source);
   if (w->has_bias) {
     KX_ASSIGN_OR_RETURN(w->bias, Stack(source.bias, DType::kF32));
   }
@@ -92,7 +95,7 @@ Status CpuOps::LibraryProduct(ConstTensorView src, const CpuLinearWeights& w,
     KX_ASSIGN_OR_RETURN(src, As(activation_dtype(), src));
   }
   TensorView result = dst;
-  if (!epilogue.addend.empty()) {
+  if (!epilogue.addend.empty() || !w.branches.empty()) {
     KX_ASSIGN_OR_RETURN(float* memory, space_.Floats(Slot::kResult, dst.shape().NumElements()));
     result = ViewOf(memory, dst.shape());
   }
@@ -105,10 +108,16 @@ Status CpuOps::LibraryProduct(ConstTensorView src, const CpuLinearWeights& w,
                                 .src_stride = src.stride(0),
                                 .dst_stride = result.stride(0),
                                 .bias = w.has_bias,
-                                .act = epilogue.act,
+                                .act = w.branches.empty() ? epilogue.act : Activation::kNone,
                                 .threads = omp_get_max_threads()};
   KX_RETURN_IF_ERROR(
       library_.MatMul(spec, src.data(), w.packed, w.bias_data(), result.data(), space_));
+  if (!w.branches.empty()) {
+    KX_ASSIGN_OR_RETURN(const ConstTensorView narrowed, w.branches.Narrowed(src, space_));
+    KX_RETURN_IF_ERROR(cpu::Multiply({{LeftRows::Matrix(narrowed), w.branches.ups()}},
+                                     {.addend = result}, result, space_));
+    if (epilogue.addend.empty()) ActivateAll(result, epilogue.act, dst);
+  }
   if (!epilogue.addend.empty()) AddGated(result, epilogue.gate, dst);
   return Status();
 }
@@ -119,7 +128,12 @@ Status CpuOps::Product(const ConstTensorView& src, const LinearWeights& weights,
   if (plan_.path == ProductPath::kLibrary) return LibraryProduct(src, w, epilogue, dst);
   Epilogue e = epilogue;
   e.bias = w.bias_data();
-  return cpu::Multiply(LeftRows::Matrix(src), StackedRows(w.parts), e, dst, space_);
+  std::vector<ProductTerm> terms = {{LeftRows::Matrix(src), StackedRows(w.parts)}};
+  if (!w.branches.empty()) {
+    KX_ASSIGN_OR_RETURN(const ConstTensorView narrowed, w.branches.Narrowed(src, space_));
+    terms.push_back({LeftRows::Matrix(narrowed), w.branches.ups()});
+  }
+  return cpu::Multiply(terms, e, dst, space_);
 }
 
 void CpuOps::DoLinear(ConstTensorView src, const LinearWeights& w, Activation act, TensorView dst) {

@@ -22,36 +22,44 @@ int64_t RoundUp(int64_t n, int64_t multiple) { return CeilDiv(n, multiple) * mul
 // One Multiply, cut into chunks of rows and columns and slices of k.
 class Run {
  public:
-  Run(const LeftRows& src, const StackedRows& weight, const Epilogue& epilogue,
-      const TensorView& dst)
-      : src_(src), weight_(weight), epilogue_(epilogue), dst_(dst), width_(PanelColumns()) {
-    const int64_t k = weight.columns();
-    slice_ = weight.plain() ? RoundUp(CeilDiv(k, CeilDiv(k, kSlice)), 8) : kSlice;
-    slices_ = CeilDiv(k, slice_);
+  Run(const std::vector<ProductTerm>& terms, const Epilogue& epilogue, const TensorView& dst)
+      : rows_(terms.front().src.rows()),
+        columns_(terms.front().weight.rows()),
+        epilogue_(epilogue),
+        dst_(dst),
+        width_(PanelColumns()) {
+    for (const ProductTerm& term : terms) {
+      const int64_t k = term.weight.columns();
+      const int64_t depth =
+          term.weight.plain() ? RoundUp(CeilDiv(k, CeilDiv(k, kSlice)), 8) : kSlice;
+      for (int64_t begin = 0; begin < k; begin += depth) {
+        slices_.push_back({&term.src, &term.weight, begin, std::min(depth, k - begin)});
+      }
+      depth_ = std::max(depth_, depth);
+    }
   }
 
   Status Prepare(Workspace& space) {
-    const int64_t rows = RoundUp(std::min(src_.rows(), kChunkRows), kPanelRows);
-    const int64_t columns = RoundUp(std::min(weight_.rows(), kChunkColumns), width_);
-    KX_ASSIGN_OR_RETURN(row_panels_, space.Floats(Slot::kRowPanels, rows * slice_));
-    KX_ASSIGN_OR_RETURN(column_panels_, space.Floats(Slot::kColumnPanels, columns * slice_));
-    if (slices_ > 1) {
+    const int64_t rows = RoundUp(std::min(rows_, kChunkRows), kPanelRows);
+    const int64_t columns = RoundUp(std::min(columns_, kChunkColumns), width_);
+    KX_ASSIGN_OR_RETURN(row_panels_, space.Floats(Slot::kRowPanels, rows * depth_));
+    KX_ASSIGN_OR_RETURN(column_panels_, space.Floats(Slot::kColumnPanels, columns * depth_));
+    if (slices_.size() > 1) {
       KX_ASSIGN_OR_RETURN(sums_, space.Floats(Slot::kSums, rows * columns));
     }
     return Status();
   }
 
   void Execute() {
-    const double work = static_cast<double>(src_.rows()) * static_cast<double>(weight_.rows()) *
-                        static_cast<double>(weight_.columns());
+    const double work = static_cast<double>(rows_) * static_cast<double>(columns_) *
+                        static_cast<double>(slices_.size()) * static_cast<double>(depth_);
     threads_ = ThreadsFor(work / 8);
 #pragma omp parallel num_threads(threads_)
-    for (int64_t column = 0; column < weight_.rows(); column += kChunkColumns) {
-      for (int64_t row = 0; row < src_.rows(); row += kChunkRows) {
-        for (int64_t s = 0; s < slices_; ++s) {
-          const Part part{row,        std::min(kChunkRows, src_.rows() - row),
-                          column,     std::min(kChunkColumns, weight_.rows() - column),
-                          s * slice_, std::min(slice_, weight_.columns() - s * slice_)};
+    for (int64_t column = 0; column < columns_; column += kChunkColumns) {
+      for (int64_t row = 0; row < rows_; row += kChunkRows) {
+        for (const Slice& slice : slices_) {
+          const Part part{row, std::min(kChunkRows, rows_ - row), column,
+                          std::min(kChunkColumns, columns_ - column), slice};
           Pack(part);
           Compute(part);
         }
@@ -60,15 +68,22 @@ class Run {
   }
 
  private:
+  struct Slice {
+    const LeftRows* src;
+    const StackedRows* weight;
+    int64_t begin, depth;  // of k
+  };
   struct Part {
-    int64_t row, rows, column, columns, k, depth;
+    int64_t row, rows, column, columns;
+    const Slice& slice;
   };
 
   // Called by all threads of the team; ends when all panels are packed.
   void Pack(const Part& p) {
 #pragma omp for schedule(static) nowait
     for (int64_t i = 0; i < CeilDiv(p.columns, width_); ++i) {
-      weight_.PackPanel(p.column + i * width_, p.k, p.depth, column_panels_ + i * width_ * p.depth);
+      p.slice.weight->PackPanel(p.column + i * width_, p.slice.begin, p.slice.depth,
+                                column_panels_ + i * width_ * p.slice.depth);
     }
 #pragma omp for schedule(static)
     for (int64_t i = 0; i < CeilDiv(p.rows, kPanelRows); ++i) PackRows(p, i * kPanelRows);
@@ -77,16 +92,18 @@ class Run {
   // Four rows from row `first` of the part on, piece by piece of the slice.
   void PackRows(const Part& p, int64_t first) const {
     const int64_t rows = std::min<int64_t>(kPanelRows, p.rows - first);
-    float* dst = row_panels_ + first * p.depth;
-    for (int64_t k = p.k; k < p.k + p.depth;) {
-      const int64_t tap = k / src_.piece(), begin = k % src_.piece();
-      const int64_t count = std::min(src_.piece() - begin, p.k + p.depth - k);
+    const LeftRows& src = *p.slice.src;
+    const int64_t end = p.slice.begin + p.slice.depth;
+    float* dst = row_panels_ + first * p.slice.depth;
+    for (int64_t k = p.slice.begin; k < end;) {
+      const int64_t tap = k / src.piece(), begin = k % src.piece();
+      const int64_t count = std::min(src.piece() - begin, end - k);
       const void* pieces[kPanelRows] = {};
       for (int64_t r = 0; r < rows; ++r) {
-        const std::byte* piece = src_.Piece(p.row + first + r, tap);
-        if (piece != nullptr) pieces[r] = piece + begin * SizeOf(src_.dtype());
+        const std::byte* piece = src.Piece(p.row + first + r, tap);
+        if (piece != nullptr) pieces[r] = piece + begin * SizeOf(src.dtype());
       }
-      PackRowPanel(pieces, src_.dtype(), count, dst);
+      PackRowPanel(pieces, src.dtype(), count, dst);
       dst += count * kPanelRows;
       k += count;
     }
@@ -109,15 +126,15 @@ class Run {
     const int64_t column = panel * width_;
     const int64_t sums_stride = RoundUp(p.rows, kPanelRows) * width_;
     ProductBlock b;
-    b.a = row_panels_ + row * p.depth;
-    b.b = column_panels_ + column * p.depth;
+    b.a = row_panels_ + row * p.slice.depth;
+    b.b = column_panels_ + column * p.slice.depth;
     b.rows = std::min(kBlockRows, p.rows - row);
     b.columns = std::min(panels * width_, p.columns - column);
-    b.k = p.depth;
+    b.k = p.slice.depth;
     if (sums_ != nullptr) b.sums = sums_ + panel * sums_stride + row * width_;
     b.sums_stride = sums_stride;
-    b.first = p.k == 0;
-    b.last = p.k + p.depth == weight_.columns();
+    b.first = &p.slice == &slices_.front();
+    b.last = &p.slice == &slices_.back();
     const int64_t m = p.row + row, n = p.column + column;
     b.epilogue = epilogue_;
     if (epilogue_.bias != nullptr) b.epilogue.bias += n;
@@ -129,12 +146,12 @@ class Run {
     ComputeBlock(b);
   }
 
-  const LeftRows& src_;
-  const StackedRows& weight_;
+  const int64_t rows_, columns_;
   const Epilogue& epilogue_;
   const TensorView& dst_;
   const int64_t width_;
-  int64_t slice_ = 0, slices_ = 0;
+  std::vector<Slice> slices_;  // of all terms
+  int64_t depth_ = 0;          // of the deepest
   int threads_ = 1;
   float* row_panels_ = nullptr;
   float* column_panels_ = nullptr;
@@ -201,9 +218,9 @@ void StackedRows::PackPanel(int64_t begin, int64_t column, int64_t depth, float*
   PackColumnPanel(rows, plain_ ? parts_.front().dense().dtype() : DType::kF32, depth, dst);
 }
 
-Status Multiply(const LeftRows& src, const StackedRows& weight, const Epilogue& epilogue,
-                TensorView dst, Workspace& space) {
-  Run run(src, weight, epilogue, dst);
+Status Multiply(const std::vector<ProductTerm>& terms, const Epilogue& epilogue, TensorView dst,
+                Workspace& space) {
+  Run run(terms, epilogue, dst);
   KX_RETURN_IF_ERROR(run.Prepare(space));
   run.Execute();
   return Status();

@@ -59,9 +59,14 @@ class StackedRows {
   bool plain_ = true;
 };
 
-// src [T,K] by weight [N,K], finished by `epilogue` into dst [T,N]: see Epilogue.
-Status Multiply(const LeftRows& src, const StackedRows& weight, const Epilogue& epilogue,
-                TensorView dst, Workspace& space);
+// One product of a sum of them, src [T,K] by weight [N,K]; K may differ from term to term.
+struct ProductTerm {
+  LeftRows src;
+  StackedRows weight;
+};
+// The sum of the terms, at least one, finished by `epilogue` into dst [T,N]: see Epilogue.
+Status Multiply(const std::vector<ProductTerm>& terms, const Epilogue& epilogue, TensorView dst,
+                Workspace& space);
 
 }  // namespace kontext::cpu
 

@@ -66,7 +66,7 @@ TEST(ProductTest, ChunksEndAnywhere) {
     for (int threads : {1, 3}) {
       const ThreadScope scope(threads);
       const Status status =
-          Multiply(LeftRows::Matrix(ViewOf(a.data(), {s.rows, s.k})), StackedRows(parts),
+          Multiply({{LeftRows::Matrix(ViewOf(a.data(), {s.rows, s.k})), StackedRows(parts)}},
                    Epilogue{}, ViewOf(dst.data(), {s.rows, s.columns}), space);
       ASSERT_TRUE(status.ok()) << status.message();
       CheckSample(s, a, w, dst);

@@ -21,6 +21,7 @@ enum class Slot : uint8_t {
   kBias,          // attention: the relative bias, turned round
   kOperand,       // an operand in the dtype that oneDNN wants
   kResult,        // a result in the dtype that oneDNN gives
+  kNarrowed,      // products with low-rank branches: the activations between down and up
   kLibrary,       // oneDNN's scratchpad
   kCount
 };

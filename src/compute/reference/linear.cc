@@ -8,12 +8,37 @@ namespace {
 
 struct Weights : LinearWeights {
   Weights(int64_t out, int64_t in, const LinearSource& from)
-      : LinearWeights(out, in, !from.bias.empty()), weight(from.weight) {
+      : LinearWeights(out, in, !from.bias.empty()), weight(from.weight), low_rank(from.low_rank) {
     for (const ConstTensorView& part : from.bias) bias.push_back(CopyOfVector(part));
   }
   const std::vector<WeightRows> weight;  // the checkpoint's own memory, part by part
   std::vector<std::vector<float>> bias;  // of each part, or none
+  const std::vector<LowRank> low_rank;
 };
+
+using Matrix = std::vector<double>;  // row-major
+
+// What the branches add to the product: factor * (src . down^T) . up^T, [T,N].
+Matrix SumOfBranches(const Weights& w, const ConstTensorView& src) {
+  const int64_t T = src.dim(0), N = w.out_features;
+  Matrix sum(static_cast<size_t>(w.low_rank.empty() ? 0 : T * N));
+  for (const LowRank& branch : w.low_rank) {
+    const int64_t R = branch.down.dim(0);
+    Matrix narrowed(static_cast<size_t>(T * R));
+    ForEachProduct(
+        branch.down, nullptr, T,
+        [&](int64_t t, double* row) { LoadRow(src, t * src.stride(0), src.dim(1), row); },
+        [&](int64_t t, int64_t r, double y) { narrowed[static_cast<size_t>(t * R + r)] = y; });
+    ForEachProduct(
+        branch.up, nullptr, T,
+        [&](int64_t t, double* row) { std::copy_n(narrowed.data() + t * R, R, row); },
+        [&](int64_t t, int64_t n, double y) {
+          sum[static_cast<size_t>(t * N + branch.first_row + n)] +=
+              static_cast<double>(branch.factor) * y;
+        });
+  }
+  return sum;
+}
 
 }  // namespace
 
@@ -32,12 +57,16 @@ void ReferenceOps::DoLinear(ConstTensorView src, const LinearWeights& w, Activat
                             TensorView dst) {
   const auto* weights = dynamic_cast<const Weights*>(&w);
   if (weights == nullptr) return Fail(Internal("Linear: weights of another backend"));
+  const Matrix branches = SumOfBranches(*weights, src);
   int64_t n0 = 0;  // the part's first column of dst
   for (size_t i = 0; i < weights->weight.size(); ++i) {
     ForEachProduct(
         weights->weight[i], w.has_bias ? weights->bias[i].data() : nullptr, src.dim(0),
         [&](int64_t t, double* row) { LoadRow(src, t * src.stride(0), src.dim(1), row); },
         [&](int64_t t, int64_t n, double y) {
+          if (!branches.empty()) {
+            y += branches[static_cast<size_t>(t * w.out_features + n0 + n)];
+          }
           Store(dst, t * dst.stride(0) + n0 + n, Activated(act, y));
         });
     n0 += weights->weight[i].dim(0);
