@@ -40,6 +40,20 @@ std::vector<Piece> CutRows(const std::vector<Piece>& pieces, RowRange rows) {
   return cut;
 }
 
+// The branches' share of the rows [begin, end).
+std::vector<LowRank> CutBranches(const std::vector<LowRank>& branches, RowRange rows) {
+  std::vector<LowRank> cut;
+  for (LowRank branch : branches) {
+    const int64_t begin = std::max(rows.begin, branch.first_row);
+    const int64_t end = std::min(rows.end, branch.first_row + branch.up.dim(0));
+    if (begin >= end) continue;
+    branch.up = branch.up.Rows(begin - branch.first_row, end - branch.first_row);
+    branch.first_row = begin - rows.begin;
+    cut.push_back(branch);
+  }
+  return cut;
+}
+
 // Dense views of the pieces; of encoded ones, of copies that `decoded` keeps.
 Result<std::vector<ConstTensorView>> Plain(const std::vector<WeightRows>& pieces,
                                            std::vector<Tensor>& decoded) {
@@ -66,6 +80,7 @@ class LoadVisitor : public WeightVisitor {
                   Bias bias) override {
     LinearSource linear;
     linear.weight = CutRows(Pieces(name + ".weight", {out, in}), rows);
+    linear.low_rank = CutBranches(source_.Branches(name + ".weight"), rows);
     std::vector<WeightRows> bias_parts;
     if (bias == Bias::kYes) bias_parts = Pieces(name + ".bias", {out});
     Later(name, [this, linear = std::move(linear), bias_parts, rows, &w]() -> Status {

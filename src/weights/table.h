@@ -67,6 +67,12 @@ class TensorSource {
   // memory stays valid as long as the source. A failure's message is one entry of the loader's
   // list: it names the tensor, but not the source.
   virtual Result<std::vector<WeightRows>> Find(const std::string& name, const Shape& shape) = 0;
+  // Low-rank branches beside the product with the weight `name`, nearly always none. They refer to
+  // memory that lives as long as the weights.
+  virtual std::vector<LowRank> Branches(const std::string& name) {
+    (void)name;
+    return {};
+  }
   // What the source holds that nobody has asked for (names as in the file); empty for generators.
   virtual std::vector<std::string> Unasked() const = 0;
   // For messages: the file's name, or "random".
