@@ -23,11 +23,11 @@ constexpr Case kCases[] = {
 
 class HeadsTest : public Conformance {};
 
-// A score s = scale * q.k + b is off by `score`: Dh roundings of sums up to scale * |q|.|k|, one
+// A score s = scale * q.k + b is off by `score`: Roundings(Dh) of sums up to scale * |q|.|k|, one
 // each for scale, bias and s - max; the exponential multiplies that into the weight p. A weight is
-// off by at most twice the worst score of its row (numerator and denominator), and by 2 * Tk + 16
-// roundings: the two sums over keys, and exp and the rescalings of a streaming softmax. The bound
-// is that times sum_j p[j] |v[j]|, which the reference computes on |v|.
+// off by at most twice the worst score of its row (numerator and denominator), and by
+// 2 * Roundings(Tk) + 16: the two sums over keys, and exp and the rescalings of a streaming
+// softmax. The bound is that times sum_j p[j] |v[j]|, which the reference computes on |v|.
 Values AttentionBound(const Case& c, const Values& q, const Values& k, const Values& b,
                       double scale, const Values& weighted) {
   Values bound = weighted;  // [Tq, H*Dh]
@@ -47,11 +47,11 @@ Values AttentionBound(const Case& c, const Values& q, const Values& k, const Val
             b.empty() ? 0 : b[at(h * (c.queries + c.keys - 1) + j - i + c.queries - 1)];
         low = std::min(low, dot + add);
         high = std::max(high, dot + add);
-        const double roundings = static_cast<double>(c.channels + 1) * kU32;
+        const double roundings = (Roundings(static_cast<double>(c.channels)) + 1) * kU32;
         worst = std::max(worst, roundings * size + kU32 * (std::abs(add) + std::abs(dot + add)));
       }
       const double score = worst + kU32 * (high - low);
-      const double relative = 2 * score + static_cast<double>(2 * c.keys + 16) * kU32;
+      const double relative = 2 * score + (2 * Roundings(static_cast<double>(c.keys)) + 16) * kU32;
       for (int64_t d = 0; d < c.channels; ++d) {
         bound[at((i * c.heads + h) * c.channels + d)] *= relative;
       }

@@ -5,6 +5,8 @@
 
 #include <gtest/gtest.h>
 
+#include <algorithm>
+#include <cmath>
 #include <cstdint>
 #include <memory>
 #include <random>
@@ -15,6 +17,11 @@
 #include "compute/ops.h"
 
 namespace kontext::conformance {
+
+// The roundings of a sum of n terms add up to at most n; to more than 6 sqrt(n) only with a chance
+// below 1e-7, as their signs vary (Higham and Mary 2019, "A new approach to probabilistic rounding
+// error analysis", theorem 2.4 with lambda = 6).
+inline double Roundings(double n) { return std::min(n, 6 * std::sqrt(n)); }
 
 // Unit roundoffs: half the spacing of the numbers around 1.
 constexpr double kU32 = 0x1p-24;   // of the arithmetic of every op: ops.h has them compute in f32

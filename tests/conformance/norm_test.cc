@@ -1,9 +1,9 @@
 // LayerNorm, ModulatedLayerNorm, RmsNorm and GroupNorm.
 //
-// Bound of (x - mean) / sigma over D values, sigma = sqrt(variance + eps): the mean is off by D
-// roundings of mean |x|, so a centred value by that and one rounding of x: `centred`. The
-// variance's sum adds D roundings and the centred values' own error; its root halves both. Then 4
-// roundings: division, root, product, product with the weight.
+// Bound of (x - mean) / sigma over D values, sigma = sqrt(variance + eps): the mean is off by the
+// Roundings(D) of its sum times mean |x|, so a centred value by that and one rounding of x:
+// `centred`. The variance's sum adds D roundings and the centred values' own error; its root halves
+// both. Then 4 roundings: division, root, product, product with the weight.
 #include <fmt/format.h>
 
 #include <cmath>
@@ -18,6 +18,7 @@ class NormTest : public Conformance {};
 // The error of the normalised x[begin], x[begin + 1], ... with D values in all, before any affine.
 Values NormalisedBound(const Values& x, double eps) {
   const auto count = static_cast<double>(x.size());
+  const double sum = Roundings(count);
   double mean = 0, mean_abs = 0, variance = 0;
   for (double v : x) {
     mean += v / count;
@@ -27,8 +28,8 @@ Values NormalisedBound(const Values& x, double eps) {
   const double sigma = std::sqrt(variance + eps);
   Values bound;
   for (double v : x) {
-    const double centred = kU32 * ((count + 1) * mean_abs + std::abs(v));
-    const double relative = count / 2 * kU32 + centred / sigma + 4 * kU32;
+    const double centred = kU32 * ((sum + 1) * mean_abs + std::abs(v));
+    const double relative = sum / 2 * kU32 + centred / sigma + 4 * kU32;
     bound.push_back(centred / sigma + std::abs(v - mean) / sigma * relative);
   }
   return bound;
@@ -132,7 +133,7 @@ TEST_P(NormTest, RmsNorm) {
         ops->RmsNorm(src.view(), weight.view(), 1e-6f, dst.view());
         oracle->RmsNorm(src.view(), weight.view(), 1e-6f, want.view());
         Values bound = Abs(want.values());
-        for (double& b : bound) b *= (static_cast<double>(s.channels) / 2 + 5) * kU32;
+        for (double& b : bound) b *= (Roundings(static_cast<double>(s.channels)) / 2 + 5) * kU32;
         Compare("RmsNorm", fmt::format("{} {} -> {}", shape.Str(), Name(in), Name(out)), dst,
                 want.values(), bound);
       }
