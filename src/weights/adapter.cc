@@ -176,7 +176,7 @@ class TermMaker {
       factor = alpha / static_cast<double>(rank);
     } else {
       const std::string part =
-          match_.network == Network::kTransformer ? "transformer" : "text_encoder";
+          match_.network == AdaptedNetwork::kTransformer ? "transformer" : "text_encoder";
       factor = scale_.Factor(part, match_.product, rank);
     }
     term_.factor = static_cast<float>(factor);
@@ -262,7 +262,7 @@ std::string FamilyOf(const AdapterNames::Match& match, const AdapterModule& modu
   if (match.prefix.ends_with("diffusion_model.")) return "ComfyUI";
   if (match.prefix == "transformer.") return "Diffusers";
   if (match.dialect == "BFL") return match.prefix.empty() ? "BFL" : "fal Kontext";
-  return match.network == Network::kTransformer ? "PEFT" : "text encoder";
+  return match.network == AdaptedNetwork::kTransformer ? "PEFT" : "text encoder";
 }
 
 class Parser {
@@ -311,7 +311,7 @@ class Parser {
       module.clear();
       return {};
     }
-    if (out_.family.empty() || match.network == Network::kTransformer) out_.family = family;
+    if (out_.family.empty() || match.network == AdaptedNetwork::kTransformer) out_.family = family;
     out_.used += static_cast<int64_t>(before - module.size());
     out_.terms.push_back(std::move(*term));
     return {};

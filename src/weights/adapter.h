@@ -37,10 +37,10 @@ struct Adapter {
 };
 
 struct AdapterFile {
-  std::map<std::string, ConstTensorView> tensors;  // must outlive the Adapter
-  std::map<std::string, std::string> metadata;
-  std::string config;  // adapter_config.json beside the file, or empty
-  std::string name;    // for messages
+  std::map<std::string, ConstTensorView> tensors = {};  // must outlive the Adapter
+  std::map<std::string, std::string> metadata = {};
+  std::string config = {};  // adapter_config.json beside the file, or empty
+  std::string name = {};    // for messages
 };
 
 // Fails if nothing fits, if the file is for another model (control, Fill), or of a kind that cannot

@@ -9,34 +9,34 @@ namespace {
 
 // What programs write before a product's name.
 struct Prefix {
-  Network network;
+  AdaptedNetwork network;
   bool flat;  // the name after it has underscores for dots
   std::string_view text;
 };
 constexpr Prefix kPrefixes[] = {
-    {Network::kTransformer, false, "transformer."},
-    {Network::kTransformer, false, "diffusion_model."},
-    {Network::kTransformer, false, "model.diffusion_model."},
-    {Network::kTransformer, false, "base_model.model.transformer."},
-    {Network::kTransformer, false, "base_model.model."},
-    {Network::kTransformer, false, "unet."},
-    {Network::kTransformer, false, ""},
-    {Network::kTransformer, true, "lora_unet_"},
-    {Network::kTransformer, true, "lora_transformer_"},
-    {Network::kTransformer, true, "lycoris_"},
-    {Network::kClip, false, "text_encoder."},
-    {Network::kClip, false, "base_model.model.text_encoder."},
-    {Network::kClip, false, "text_encoders.clip_l.transformer."},
-    {Network::kClip, false, "clip_l.transformer."},
-    {Network::kClip, true, "lora_te_"},
-    {Network::kClip, true, "lora_te1_"},
-    {Network::kClip, true, "lycoris_te1_"},
-    {Network::kT5, false, "text_encoder_2."},
-    {Network::kT5, false, "text_encoders.t5xxl.transformer."},
-    {Network::kT5, false, "t5xxl.transformer."},
-    {Network::kT5, true, "lora_te3_"},  // kohya, stable-diffusion.cpp
-    {Network::kT5, true, "lora_te2_"},  // Forge, OneTrainer
-    {Network::kT5, true, "lycoris_te3_"},
+    {AdaptedNetwork::kTransformer, false, "transformer."},
+    {AdaptedNetwork::kTransformer, false, "diffusion_model."},
+    {AdaptedNetwork::kTransformer, false, "model.diffusion_model."},
+    {AdaptedNetwork::kTransformer, false, "base_model.model.transformer."},
+    {AdaptedNetwork::kTransformer, false, "base_model.model."},
+    {AdaptedNetwork::kTransformer, false, "unet."},
+    {AdaptedNetwork::kTransformer, false, ""},
+    {AdaptedNetwork::kTransformer, true, "lora_unet_"},
+    {AdaptedNetwork::kTransformer, true, "lora_transformer_"},
+    {AdaptedNetwork::kTransformer, true, "lycoris_"},
+    {AdaptedNetwork::kClip, false, "text_encoder."},
+    {AdaptedNetwork::kClip, false, "base_model.model.text_encoder."},
+    {AdaptedNetwork::kClip, false, "text_encoders.clip_l.transformer."},
+    {AdaptedNetwork::kClip, false, "clip_l.transformer."},
+    {AdaptedNetwork::kClip, true, "lora_te_"},
+    {AdaptedNetwork::kClip, true, "lora_te1_"},
+    {AdaptedNetwork::kClip, true, "lycoris_te1_"},
+    {AdaptedNetwork::kT5, false, "text_encoder_2."},
+    {AdaptedNetwork::kT5, false, "text_encoders.t5xxl.transformer."},
+    {AdaptedNetwork::kT5, false, "t5xxl.transformer."},
+    {AdaptedNetwork::kT5, true, "lora_te3_"},  // kohya, stable-diffusion.cpp
+    {AdaptedNetwork::kT5, true, "lora_te2_"},  // Forge, OneTrainer
+    {AdaptedNetwork::kT5, true, "lycoris_te3_"},
 };
 
 constexpr std::string_view kWeight = ".weight";
@@ -67,13 +67,13 @@ constexpr std::pair<std::string_view, std::string_view> kOldClip[] = {
 
 }  // namespace
 
-void AdapterNames::AddName(Network network, const std::string& name, const AdapterTarget& target,
-                           const std::string& dialect) {
+void AdapterNames::AddName(AdaptedNetwork network, const std::string& name,
+                           const AdapterTarget& target, const std::string& dialect) {
   if (!dotted_[network].try_emplace(name, Named{target, dialect}).second) return;
   flat_[network].try_emplace(Flattened(name), name);
   constexpr std::string_view kIndexed = ".to_out.0";  // often written without the index
   if (name.ends_with(kIndexed)) AddName(network, name.substr(0, name.size() - 2), target, dialect);
-  if (network != Network::kClip) return;
+  if (network != AdaptedNetwork::kClip) return;
   for (const auto& [now, before] : kOldClip) {
     if (name.ends_with(now)) {
       const std::string old = name.substr(0, name.size() - now.size()) + std::string(before);
@@ -84,7 +84,7 @@ void AdapterNames::AddName(Network network, const std::string& name, const Adapt
 
 // The dialect's table says which rows of which of its tensors make up our weight; read the other
 // way round, it says where the rows of each of its tensors go.
-void AdapterNames::AddDialect(Network network, const NameTable& dialect,
+void AdapterNames::AddDialect(AdaptedNetwork network, const NameTable& dialect,
                               const AdapterTarget& whole) {
   const auto at = dialect.names.find(whole.layer + std::string(kWeight));
   if (at == dialect.names.end()) {
@@ -131,17 +131,17 @@ void AdapterNames::AddXLabs(const AdapterTarget& whole) {
     }
     std::string name = whole.layer.substr(0, whole.layer.size() - ours.size());
     name += theirs;
-    AddName(Network::kTransformer, name, target, "XLabs");
+    AddName(AdaptedNetwork::kTransformer, name, target, "XLabs");
   }
 }
 
-void AdapterNames::Add(Network network, const std::function<void(WeightVisitor&)>& visit,
+void AdapterNames::Add(AdaptedNetwork network, const std::function<void(WeightVisitor&)>& visit,
                        const std::vector<NameTable>& dialects) {
   ProductVisitor visitor;
   visit(visitor);
   for (const AdapterTarget& whole : visitor.products) {
     for (const NameTable& dialect : dialects) AddDialect(network, dialect, whole);
-    if (network == Network::kTransformer) AddXLabs(whole);
+    if (network == AdaptedNetwork::kTransformer) AddXLabs(whole);
   }
 }
 

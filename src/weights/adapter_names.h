@@ -15,7 +15,7 @@
 
 namespace kontext {
 
-enum class Network { kTransformer, kClip, kT5 };
+enum class AdaptedNetwork { kTransformer, kClip, kT5 };
 
 // A product as adapters know it: some rows of one of our weights, or all, in our order or not.
 struct AdapterTarget {
@@ -32,13 +32,13 @@ struct AdapterTarget {
 class AdapterNames {
  public:
   // All products that `visit` shows, under their names in all `dialects`.
-  void Add(Network network, const std::function<void(WeightVisitor&)>& visit,
+  void Add(AdaptedNetwork network, const std::function<void(WeightVisitor&)>& visit,
            const std::vector<NameTable>& dialects);
 
   // A name that was understood. The pointer is valid as long as the AdapterNames.
   struct Match {
     const AdapterTarget* target = nullptr;  // null: not understood
-    Network network = Network::kTransformer;
+    AdaptedNetwork network = AdaptedNetwork::kTransformer;
     std::string prefix;   // what stood before the product's name: "lora_unet_"
     std::string product;  // the name after it
     std::string dialect;  // whose name that is: "BFL", "Diffusers", "XLabs", "Hugging Face"
@@ -53,13 +53,13 @@ class AdapterNames {
   };
   using Names = std::map<std::string, Named>;
 
-  void AddName(Network network, const std::string& name, const AdapterTarget& target,
+  void AddName(AdaptedNetwork network, const std::string& name, const AdapterTarget& target,
                const std::string& dialect);
-  void AddDialect(Network network, const NameTable& dialect, const AdapterTarget& whole);
+  void AddDialect(AdaptedNetwork network, const NameTable& dialect, const AdapterTarget& whole);
   void AddXLabs(const AdapterTarget& whole);
 
-  std::map<Network, Names> dotted_;
-  std::map<Network, std::map<std::string, std::string>> flat_;  // flattened -> dotted
+  std::map<AdaptedNetwork, Names> dotted_;
+  std::map<AdaptedNetwork, std::map<std::string, std::string>> flat_;  // flattened -> dotted
 };
 
 }  // namespace kontext
