@@ -10,6 +10,8 @@
 #include <system_error>
 #include <utility>
 
+#include "io/mapped_ranges.h"
+
 namespace kontext {
 namespace {
 
@@ -53,7 +55,9 @@ Result<OpenedFile> OpenRegularFile(const std::string& path) {
 }  // namespace
 
 MappedFile::~MappedFile() {
-  if (data_ != nullptr) munmap(const_cast<std::byte*>(data_), static_cast<size_t>(size_));
+  if (data_ == nullptr) return;
+  ForgetMapping(data_);
+  munmap(const_cast<std::byte*>(data_), static_cast<size_t>(size_));
 }
 
 MappedFile::MappedFile(MappedFile&& other) noexcept
@@ -74,7 +78,19 @@ Result<MappedFile> MappedFile::Open(const std::string& path) {
   MappedFile mapped;
   mapped.data_ = static_cast<const std::byte*>(memory);
   mapped.size_ = file.size;
+  RememberMapping(mapped.data_, mapped.size_, path);
   return mapped;
+}
+
+void ForgetPages(std::span<const std::byte> bytes) {
+  const auto page = static_cast<uintptr_t>(sysconf(_SC_PAGESIZE));
+  const uintptr_t begin = (reinterpret_cast<uintptr_t>(bytes.data()) + page - 1) / page * page;
+  const uintptr_t end = (reinterpret_cast<uintptr_t>(bytes.data()) + bytes.size()) / page * page;
+#ifdef MADV_PAGEOUT  // Linux 5.4; unlike MADV_DONTNEED it never loses the content of memory
+  if (begin < end) (void)madvise(reinterpret_cast<void*>(begin), end - begin, MADV_PAGEOUT);
+#else
+  (void)begin, (void)end;
+#endif
 }
 
 Result<std::string> ReadTextFile(const std::string& path, int64_t max_bytes) {

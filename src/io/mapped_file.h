@@ -1,11 +1,13 @@
-// Files as memory. MappedFile: a file's bytes as read-only memory, unmapped when it goes; a file
-// that another program shortens meanwhile ends the process (SIGBUS), so replace weights, never edit
-// them. ReadTextFile: a copy, for small files and for those that may change.
+// Files as memory. MappedFile: a file's bytes as read-only memory, unmapped when it goes. Of a file
+// that another program shortens meanwhile the lost part reads as zeros, and CheckUnchanged
+// (io/mapped_ranges.h) says so. ReadTextFile: a copy, for small files and for those that may
+// change.
 #ifndef KONTEXT_IO_MAPPED_FILE_H_
 #define KONTEXT_IO_MAPPED_FILE_H_
 
 #include <cstddef>
 #include <cstdint>
+#include <span>
 #include <string>
 
 #include "base/status.h"
@@ -30,6 +32,10 @@ class MappedFile {
   const std::byte* data_ = nullptr;
   int64_t size_ = 0;
 };
+
+// Tells the system that these bytes of mapped files are not needed soon; they can still be read. A
+// hint: nothing happens to memory that is no file's.
+void ForgetPages(std::span<const std::byte> bytes);
 
 // The whole file, which may be empty. kBadInput as above, and when it holds more than `max_bytes`.
 Result<std::string> ReadTextFile(const std::string& path, int64_t max_bytes);
