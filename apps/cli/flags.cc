@@ -20,17 +20,36 @@ fs::path ProgramFolder() {
   return ec ? fs::path() : self.parent_path();
 }
 
+// The folder models/`name` that comes with the program and has `content`: beside it, in the source
+// tree or in the install prefix; empty if it is nowhere.
+std::string Bundled(const char* name, const char* content) {
+  std::error_code ec;
+  const fs::path here = ProgramFolder();
+  for (const char* models : {"models", "../models", "../share/kontext/models"}) {
+    const fs::path candidate = here / models / name;
+    if (fs::exists(candidate / content, ec)) return fs::weakly_canonical(candidate, ec).string();
+  }
+  return "";
+}
+
 }  // namespace
 
 void AddEngineFlags(CLI::App& c, EngineFlags& f) {
-  c.add_option("-m,--model", f.engine.model, "Model directory (default: the bundled mini model)")
+  c.add_option(
+       "-m,--model", f.engine.model,
+       "Model directory, transformer file or all-in-one file (default: the bundled mini model)")
       ->group("Model");
-  c.add_option("--transformer", f.engine.transformer, "Transformer file instead of the directory's")
+  c.add_option("--transformer", f.engine.transformer, "Transformer file instead of the model's")
       ->group("Model");
-  c.add_option("--vae", f.engine.vae, "Autoencoder file instead of the directory's")
+  c.add_option("--vae", f.engine.vae, "Autoencoder file, if -m has none or instead of it")
       ->group("Model");
-  c.add_option("--clip", f.engine.clip, "CLIP-L file instead of the directory's")->group("Model");
-  c.add_option("--t5", f.engine.t5, "T5 file instead of the directory's")->group("Model");
+  c.add_option("--clip", f.engine.clip, "CLIP-L file, if -m has none or instead of it")
+      ->group("Model");
+  c.add_option("--t5", f.engine.t5, "T5 file, if -m has none or instead of it")->group("Model");
+  c.add_option("--tokenizers", f.engine.tokenizers,
+               "Folder with tokenizer/ and tokenizer_2/ (default: the model directory, else "
+               "FLUX.1's)")
+      ->group("Model");
   c.add_option("--backend", f.engine.backend,
                "cpu or reference (default: $KONTEXT_BACKEND, else cpu)")
       ->group("Machine");
@@ -44,8 +63,13 @@ void AddEngineFlags(CLI::App& c, EngineFlags& f) {
 
 Result<EngineOptions> Resolve(const EngineFlags& flags) {
   EngineOptions options = flags.engine;
-  if (options.model.empty()) options.model = BundledModel();
-  if (options.model.empty()) {
+  const bool all_parts = !options.transformer.empty() && !options.clip.empty() &&
+                         !options.t5.empty() && !options.vae.empty();
+  if (options.model.empty() && !all_parts) options.model = BundledModel();
+  std::error_code ec;
+  if (options.tokenizers.empty() && !fs::is_directory(options.model, ec))
+    options.tokenizers = Bundled("flux1-tokenizers", "tokenizer");
+  if (options.model.empty() && !all_parts) {
     return Status(
         Code::kBadInput,
         "the bundled mini model is not where it should be (models/mini beside the program, "
@@ -124,16 +148,9 @@ Result<Size> ParseSize(const std::string& text) {
 }
 
 std::string BundledModel() {
-  std::error_code ec;
   if (const char* named = std::getenv("KONTEXT_MODEL"); named != nullptr && *named != '\0')
     return named;
-  const fs::path here = ProgramFolder();
-  for (const fs::path& candidate :
-       {here / "models/mini", here / "../models/mini", here / "../share/kontext/models/mini"}) {
-    if (fs::exists(candidate / "model_index.json", ec))
-      return fs::weakly_canonical(candidate, ec).string();
-  }
-  return "";
+  return Bundled("mini", "model_index.json");
 }
 
 }  // namespace kontext::cli

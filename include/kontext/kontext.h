@@ -50,11 +50,16 @@ Status SavePicture(const std::string& path, const Edited& edited);
 // ------------------------------------------------------------------------------------
 
 struct EngineOptions {
-  std::string model = {};        // a model directory in Diffusers layout
-  std::string transformer = {};  // files that replace a part of it
+  // A model directory in Diffusers layout, or one file: a transformer alone or an all-in-one
+  // checkpoint; empty if the four files below make the model.
+  std::string model = {};
+  std::string transformer = {};  // files that replace or complete its parts
   std::string vae = {};
   std::string clip = {};
   std::string t5 = {};
+  // For a model that is no directory: a folder with tokenizer/ and tokenizer_2/, as
+  // models/flux1-tokenizers; its config files, if any, say what shapes of tensors cannot tell.
+  std::string tokenizers = {};
   std::string backend = {};  // "cpu", "reference"; empty: $KONTEXT_BACKEND, else the best here
   std::string dtype = {};    // "bf16", "f32"; empty: what suits the processor
   int threads = 0;           // 0: all this process may use
@@ -65,6 +70,7 @@ struct ModelInfo {
   std::string name;
   std::string license;
   std::string fingerprint;  // tells two models apart; see docs/recipe.md
+  std::string variant;      // "Kontext [dev], by ...": which FLUX.1 it is, and who says so
   std::vector<Size> preferred_sizes;
   int default_steps = 28;
   float default_guidance = 2.5f;

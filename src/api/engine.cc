@@ -50,8 +50,8 @@ Result<Engine> Engine::Open(const EngineOptions& options) {
     auto impl = std::make_unique<Impl>();
     impl->options = options;
     KX_ASSIGN_OR_RETURN(impl->ops, MakeOps({options.backend, options.dtype}));
-    const ModelFiles files{options.model, options.transformer, options.vae, options.clip,
-                           options.t5};
+    const ModelFiles files{options.model, options.transformer, options.vae,
+                           options.clip,  options.t5,          options.tokenizers};
     KX_ASSIGN_OR_RETURN(impl->model, OpenModel(files, *impl->ops));
     return Engine(std::move(impl));
   });
@@ -61,6 +61,11 @@ Result<std::vector<Edited>> Engine::Edit(const EditRequest& request, EditListene
   return Guard([&]() -> Result<std::vector<Edited>> {
     const ThreadScope threads(impl_->options.threads);
     const int count = impl_->options.threads > 0 ? impl_->options.threads : AvailableThreads();
+    const Variant variant = impl_->model->variant.variant;
+    if (listener != nullptr && !request.images.empty() &&
+        (variant == Variant::kDev || variant == Variant::kOther)) {
+      listener->OnNote("the model is " + impl_->model->variant.text);
+    }
     return RunEdit(*impl_->model, *impl_->ops, request, impl_->options.memory_limit, count,
                    {listener, nullptr});
   });
@@ -68,9 +73,14 @@ Result<std::vector<Edited>> Engine::Edit(const EditRequest& request, EditListene
 
 ModelInfo Engine::model() const {
   const Model& m = *impl_->model;
-  return {
-      m.defaults.name,  m.defaults.license,  m.fingerprint,           m.defaults.preferred_sizes,
-      m.defaults.steps, m.defaults.guidance, m.t5_tokens.max_length()};
+  return {.name = m.defaults.name,
+          .license = m.defaults.license,
+          .fingerprint = m.fingerprint,
+          .variant = m.variant.text,
+          .preferred_sizes = m.defaults.preferred_sizes,
+          .default_steps = m.defaults.steps,
+          .default_guidance = m.defaults.guidance,
+          .t5_tokens = m.t5_tokens.max_length()};
 }
 
 EditLimits Engine::limits() const { return EditLimits{}; }

@@ -31,8 +31,6 @@ std::string FamilyName(Family family) {
       return "FLUX.1, several parts in one file";
     case Family::kLora:
       return "LoRA";
-    case Family::kQuantised:
-      return "quantised FLUX.1";
     case Family::kOtherModel:
       return "another model";
     case Family::kUnknown:

@@ -3,14 +3,14 @@
 #include <gtest/gtest.h>
 
 #include "edit/plan.h"
-#include "model/config.h"
+#include "model/flux_kontext.h"
 
 namespace kontext {
 namespace {
 
 // spec architecture 3.1, the checked pairs.
 TEST(Sizes, NearestPreferredIsBfls) {
-  const auto sizes = FluxKontextSizes();
+  const auto sizes = FluxKontextDefaults().preferred_sizes;
   const auto nearest = [&](int w, int h) { return NearestPreferred({w, h}, sizes); };
   EXPECT_EQ(nearest(1920, 1080), (Size{1392, 752}));
   EXPECT_EQ(nearest(1080, 1920), (Size{752, 1392}));
@@ -46,7 +46,7 @@ Pixels Blank(int w, int h) {
 
 ModelDefaults Flux() {
   ModelDefaults m;
-  m.preferred_sizes = FluxKontextSizes();
+  m.preferred_sizes = FluxKontextDefaults().preferred_sizes;
   return m;
 }
 

@@ -3,6 +3,7 @@
 #include <filesystem>
 
 #include "io/json.h"
+#include "model/flux_kontext.h"
 
 namespace kontext {
 namespace {
@@ -75,12 +76,6 @@ constexpr int64_t kMaxWidth = 1 << 20;  // of any layer; keeps products of two s
 constexpr int64_t kMaxLayers = 1024;
 
 }  // namespace
-
-std::vector<Size> FluxKontextSizes() {
-  return {{672, 1568}, {688, 1504}, {720, 1456},  {752, 1392}, {800, 1328}, {832, 1248},
-          {880, 1184}, {944, 1104}, {1024, 1024}, {1104, 944}, {1184, 880}, {1248, 832},
-          {1328, 800}, {1392, 752}, {1456, 720},  {1504, 688}, {1568, 672}};
-}
 
 Result<DitConfig> ReadDitConfig(const std::string& path) {
   KX_ASSIGN_OR_RETURN(const Json json, ReadJsonFile(path));
@@ -213,8 +208,7 @@ Result<SchedulerConfig> ReadSchedulerConfig(const std::string& path) {
 }
 
 Result<ModelDefaults> ReadModelDefaults(const std::string& path) {
-  ModelDefaults d;
-  d.preferred_sizes = FluxKontextSizes();
+  ModelDefaults d = FluxKontextDefaults();
   std::error_code ec;
   if (!std::filesystem::exists(path, ec)) return d;
   KX_ASSIGN_OR_RETURN(const Json json, ReadJsonFile(path, {.max_bytes = 1 << 20, .max_depth = 8}));

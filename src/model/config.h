@@ -32,9 +32,6 @@ struct ModelDefaults {
   float guidance = 2.5f;
 };
 
-// The 17 sizes FLUX.1 Kontext was trained on (BFL util.py PREFERED_KONTEXT_RESOLUTIONS).
-std::vector<Size> FluxKontextSizes();
-
 // Each reads one file; a field that is missing or out of range is kBadInput naming file and field.
 Result<DitConfig> ReadDitConfig(const std::string& path);    // transformer/config.json
 Result<VaeConfig> ReadVaeConfig(const std::string& path);    // vae/config.json

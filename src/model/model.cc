@@ -2,7 +2,6 @@
 
 #include <filesystem>
 #include <functional>
-#include <map>
 
 #include "model/fingerprint.h"
 #include "weights/dialect.h"
@@ -14,103 +13,78 @@ namespace {
 namespace fs = std::filesystem;
 
 // What one network needs to be loaded: where, under which names, and its weight table.
-struct Part {
-  std::string path;
+struct Network {
+  Part part;
   std::vector<NameTable> dialects;
   std::function<void(WeightVisitor&)> visit;
 };
 
-std::string PartPath(const ModelFiles& files, const std::string& replacement, const char* folder) {
-  return replacement.empty() ? (fs::path(files.directory) / folder).string() : replacement;
+Status LoadNetwork(const Network& network, const Parts& parts, Ops& ops) {
+  const PartSource& from = parts.of(network.part);
+  KX_ASSIGN_OR_RETURN(const auto source,
+                      CheckpointSource::Create(from.file->tensors(), from.path, network.dialects));
+  return LoadWeights(network.visit, *source, ops);
 }
 
-Status LoadPart(const Part& part, Ops& ops, Model& model) {
-  KX_ASSIGN_OR_RETURN(std::unique_ptr<WeightFile> file, WeightFile::Open(part.path));
-  model.files.push_back(std::move(file));
-  KX_ASSIGN_OR_RETURN(const auto source, CheckpointSource::Create(model.files.back()->tensors(),
-                                                                  part.path, part.dialects));
-  return LoadWeights(part.visit, *source, ops);
+// An encoder may have some more rows than the tokenizer has tokens (T5's are padded to a multiple
+// of 128), but not twice as many.
+Status CheckVocabulary(const char* tokenizer, int64_t tokens, const char* encoder, int64_t rows) {
+  if (tokens <= rows && rows <= 2 * tokens) return Status();
+  return BadInput(
+      "{} has {} tokens, {} {}; are they of one model? Name the folder of the model's own "
+      "tokenizers with --tokenizers",
+      tokenizer, tokens, encoder, rows);
 }
 
-Status CheckDirectory(const std::string& directory) {
-  std::error_code ec;
-  if (!fs::exists(directory, ec)) {
-    return BadInput(
-        "{}: no such model directory; -m names one in Diffusers layout (model_index.json, "
-        "transformer/, "
-        "vae/, text_encoder/, text_encoder_2/, tokenizer/, tokenizer_2/, scheduler/)",
-        directory);
-  }
-  if (!fs::is_directory(directory, ec)) {
-    return BadInput(
-        "{}: is a file, expected a model directory; a single transformer file goes with "
-        "--transformer FILE "
-        "over a directory that has the other parts. \"kontext inspect\" says what the file is",
-        directory);
-  }
-  std::string missing;
-  for (const char* need : {"transformer/config.json", "vae/config.json", "text_encoder/config.json",
-                           "text_encoder_2/config.json", "scheduler/scheduler_config.json",
-                           "tokenizer", "tokenizer_2"}) {
-    if (!fs::exists(fs::path(directory) / need, ec))
-      missing += (missing.empty() ? "" : ", ") + std::string(need);
-  }
-  if (!missing.empty())
-    return BadInput("{}: not a whole model directory, it lacks {}", directory, missing);
-  return Status();
-}
-
-Status CheckVocabularies(const Model& m) {
-  if (m.clip_tokens.vocab_size() > m.clip_config.vocab) {
-    return BadInput("tokenizer has {} tokens, text_encoder {}; are they of one model?",
-                    m.clip_tokens.vocab_size(), m.clip_config.vocab);
-  }
-  if (m.t5_tokens.vocab_size() > m.t5_config.vocab) {
-    return BadInput("tokenizer_2 has {} tokens, text_encoder_2 {}; are they of one model?",
-                    m.t5_tokens.vocab_size(), m.t5_config.vocab);
-  }
-  return Status();
+std::string NameOf(const Parts& parts) {
+  const PartSource& transformer = parts.of(Part::kTransformer);
+  const fs::path path = transformer.path;
+  return transformer.in_directory ? path.parent_path().filename().string() : path.stem().string();
 }
 
 }  // namespace
 
 Result<std::unique_ptr<Model>> OpenModel(const ModelFiles& files, Ops& ops) {
-  KX_RETURN_IF_ERROR(CheckDirectory(files.directory));
-  const auto in_dir = [&](const char* name) { return (fs::path(files.directory) / name).string(); };
-  KX_ASSIGN_OR_RETURN(ClipBpe clip_tokens, ClipBpe::Load(in_dir("tokenizer")));
-  KX_ASSIGN_OR_RETURN(T5Unigram t5_tokens, T5Unigram::Load(in_dir("tokenizer_2")));
+  KX_ASSIGN_OR_RETURN(Parts parts, OpenParts(files));
+  KX_ASSIGN_OR_RETURN(const PartConfigs configs, ReadPartConfigs(parts));
+  const fs::path tokenizers = parts.tokenizers;
+  KX_ASSIGN_OR_RETURN(ClipBpe clip_tokens, ClipBpe::Load((tokenizers / "tokenizer").string()));
+  KX_ASSIGN_OR_RETURN(T5Unigram t5_tokens, T5Unigram::Load((tokenizers / "tokenizer_2").string()));
   auto model = std::make_unique<Model>(std::move(clip_tokens), std::move(t5_tokens));
   Model& m = *model;
-  KX_ASSIGN_OR_RETURN(m.defaults, ReadModelDefaults(in_dir("kontext.json")));
-  if (m.defaults.name.empty()) m.defaults.name = fs::path(files.directory).filename().string();
-  KX_ASSIGN_OR_RETURN(m.scheduler, ReadSchedulerConfig(in_dir("scheduler/scheduler_config.json")));
-  KX_ASSIGN_OR_RETURN(m.dit_config, ReadDitConfig(in_dir("transformer/config.json")));
-  KX_ASSIGN_OR_RETURN(m.vae_config, ReadVaeConfig(in_dir("vae/config.json")));
-  KX_ASSIGN_OR_RETURN(m.clip_config, ReadClipConfig(in_dir("text_encoder/config.json")));
-  KX_ASSIGN_OR_RETURN(m.t5_config, ReadT5Config(in_dir("text_encoder_2/config.json")));
+  m.defaults = configs.defaults;
+  if (m.defaults.name.empty()) m.defaults.name = NameOf(parts);
+  m.scheduler = configs.scheduler;
+  m.dit_config = configs.dit;
+  m.vae_config = configs.vae;
+  m.clip_config = configs.clip;
+  m.t5_config = configs.t5;
   KX_RETURN_IF_ERROR(CheckConfigsAgree(m.dit_config, m.vae_config, m.clip_config, m.t5_config));
-  KX_RETURN_IF_ERROR(CheckVocabularies(m));
+  KX_RETURN_IF_ERROR(CheckVocabulary("tokenizer", m.clip_tokens.vocab_size(), "text_encoder",
+                                     m.clip_config.vocab));
+  KX_RETURN_IF_ERROR(CheckVocabulary("tokenizer_2", m.t5_tokens.vocab_size(), "text_encoder_2",
+                                     m.t5_config.vocab));
+  const PartSource& transformer = parts.of(Part::kTransformer);
+  m.variant = TellVariant("", 0, transformer.file->metadata(), transformer.path);
 
   const DitConfig& d = m.dit_config;
-  const Part parts[] = {
-      {PartPath(files, files.clip, "text_encoder"), ClipDialects(m.clip_config.layers),
+  const int64_t vae_levels = static_cast<int64_t>(m.vae_config.channels.size());
+  const Network networks[] = {
+      {Part::kClip, ClipDialects(m.clip_config.layers),
        [&](WeightVisitor& v) { VisitClip(m.clip_config, m.clip, v); }},
-      {PartPath(files, files.t5, "text_encoder_2"), T5Dialects(),
-       [&](WeightVisitor& v) { VisitT5(m.t5_config, m.t5, v); }},
-      {PartPath(files, files.vae, "vae"),
-       VaeDialects(
-           {static_cast<int64_t>(m.vae_config.channels.size()), m.vae_config.blocks_per_level}),
+      {Part::kT5, T5Dialects(), [&](WeightVisitor& v) { VisitT5(m.t5_config, m.t5, v); }},
+      {Part::kVae, VaeDialects({vae_levels, m.vae_config.blocks_per_level}),
        [&](WeightVisitor& v) { VisitVae(m.vae_config, m.vae, v); }},
-      {PartPath(files, files.transformer, "transformer"),
-       TransformerDialects({d.depth, d.depth_single, d.hidden, d.mlp}),
+      {Part::kTransformer, TransformerDialects({d.depth, d.depth_single, d.hidden, d.mlp}),
        [&](WeightVisitor& v) { VisitDit(m.dit_config, m.dit, v); }},
   };
-  for (const Part& part : parts) KX_RETURN_IF_ERROR(LoadPart(part, ops, m));
+  for (const Network& network : networks) KX_RETURN_IF_ERROR(LoadNetwork(network, parts, ops));
 
   std::vector<std::string> paths;
-  for (const auto& file : m.files)
+  for (const auto& file : parts.files)
     paths.insert(paths.end(), file->files().begin(), file->files().end());
   KX_ASSIGN_OR_RETURN(m.fingerprint, Fingerprint(paths));
+  m.files = std::move(parts.files);
   return model;
 }
 

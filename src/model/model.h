@@ -1,4 +1,4 @@
-// A model directory, opened: configs, tokenizers and the weights of all four networks.
+// A model, opened: sizes, tokenizers and the weights of all four networks.
 #ifndef KONTEXT_MODEL_MODEL_H_
 #define KONTEXT_MODEL_MODEL_H_
 
@@ -10,7 +10,8 @@
 #include "base/status.h"
 #include "compute/ops.h"
 #include "dit/dit_weights.h"
-#include "model/config.h"
+#include "model/parts.h"
+#include "model/variant.h"
 #include "text/clip_encoder.h"
 #include "text/t5_encoder.h"
 #include "tokenize/clip_bpe.h"
@@ -20,18 +21,12 @@
 
 namespace kontext {
 
-// Where the parts are. A file named here replaces that part of the directory; the sizes still come
-// from the directory's config files.
-struct ModelFiles {
-  std::string directory;
-  std::string transformer = {}, vae = {}, clip = {}, t5 = {};
-};
-
 struct Model {
   Model(ClipBpe clip, T5Unigram t5) : clip_tokens(std::move(clip)), t5_tokens(std::move(t5)) {}
 
   ModelDefaults defaults;
   std::string fingerprint;
+  ToldVariant variant;  // Kontext or dev, as far as files say
   SchedulerConfig scheduler;
 
   ClipBpe clip_tokens;

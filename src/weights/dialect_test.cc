@@ -3,8 +3,6 @@
 #include <gmock/gmock.h>
 #include <gtest/gtest.h>
 
-#include "weights/identify.h"
-
 namespace kontext {
 namespace {
 
@@ -166,47 +164,6 @@ TEST(Dialect, SaysWhatAnUnfittingFileIs) {
               AllOf(HasSubstr("clip_l.safetensors: none of its 1 tensors"),
                     HasSubstr("\"img_in.weight\" (BFL) or \"x_embedder.weight\" (Diffusers)"),
                     HasSubstr("It looks like a CLIP text encoder")));
-}
-
-std::string Description(const std::vector<std::pair<std::string, Shape>>& entries) {
-  Tensors tensors;
-  for (const auto& [name, shape] : entries) Add(tensors, name, shape);
-  return Identify(tensors).description;
-}
-
-TEST(Identify, TellsTheVariantsOfFlux) {
-  const std::pair<std::string, Shape> block = {"double_blocks.0.img_attn.qkv.weight", {3, 1}};
-  const std::pair<std::string, Shape> guided = {"guidance_in.in_layer.weight", {1, 1}};
-  EXPECT_THAT(Description({block, guided, {"img_in.weight", {1, 64}}}),
-              HasSubstr("[dev] or Kontext"));
-  EXPECT_THAT(Description({block, guided, {"img_in.weight", {1, 384}}}), HasSubstr("Fill"));
-  EXPECT_THAT(Description({block, guided, {"img_in.weight", {1, 128}}}),
-              HasSubstr("Canny or Depth"));
-  EXPECT_THAT(Description({block, {"img_in.weight", {1, 64}}}), HasSubstr("schnell"));
-  EXPECT_THAT(Description({{"transformer_blocks.0.attn.add_q_proj.weight", {1, 1}},
-                           {"x_embedder.weight", {1, 384}}}),
-              HasSubstr("Fill"));
-  EXPECT_THAT(Description({block, {"vae.decoder.conv_in.weight", {1, 16, 3, 3}}}),
-              HasSubstr("all-in-one"));
-}
-
-TEST(Identify, TellsOtherFiles) {
-  EXPECT_THAT(Description({{"decoder.conv_in.weight", {1, 4, 3, 3}}}),
-              HasSubstr("Stable Diffusion"));
-  EXPECT_THAT(Description({{"decoder.conv_in.weight", {1, 32, 3, 3}}}), HasSubstr("FLUX.2"));
-  EXPECT_THAT(Description({{"encoder.block.0.layer.0.SelfAttention.q.weight", {1, 1}}}),
-              HasSubstr("T5"));
-  EXPECT_THAT(Description({{"double_stream_modulation_img.lin.weight", {1, 1}}}),
-              HasSubstr("FLUX.2"));
-  EXPECT_THAT(Description({{"model.diffusion_model.input_blocks.0.0.weight", {1, 1}}}),
-              HasSubstr("U-Net"));
-  EXPECT_THAT(Description({{"transformer.a.lora_A.weight", {1, 1}}}), HasSubstr("LoRA"));
-  EXPECT_THAT(Description({{"transformer_blocks.0.qkv_proj.wscales", {1, 1}}}),
-              HasSubstr("SVDQuant"));
-  EXPECT_THAT(Description({{"a.weight.quant_state.bitsandbytes__nf4", {1}}}),
-              HasSubstr("bitsandbytes"));
-  EXPECT_THAT(Description({{"a.scale_weight", {}}}), HasSubstr("scaled 8-bit"));
-  EXPECT_EQ(Description({{"a", {1}}, {"", {}}}), "");
 }
 
 }  // namespace

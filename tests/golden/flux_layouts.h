@@ -75,6 +75,20 @@ inline std::vector<std::string> DiffusersNames(const std::string& name, Layout l
   return top.at(name);
 }
 
+// Tensors of which only the shapes count. The memory is as large as the one that LayoutWriter
+// copies, final_layer.adaLN_modulation.1; the others are not read.
+class ShapeSource : public TensorSource {
+ public:
+  Result<std::vector<WeightRows>> Find(const std::string&, const Shape& shape) override {
+    return std::vector<WeightRows>{ConstTensorView(memory_.data(), DType::kBF16, shape)};
+  }
+  std::vector<std::string> Unasked() const override { return {}; }
+  std::string description() const override { return "shapes"; }
+
+ private:
+  std::vector<std::byte> memory_ = std::vector<std::byte>(2 * 3072 * 3072 * SizeOf(DType::kBF16));
+};
+
 class LayoutWriter : public WeightVisitor {
  public:
   LayoutWriter(Layout layout, int64_t hidden, TensorSource& source)

@@ -31,20 +31,6 @@ std::set<std::string> Names(const WeightMap& tensors) {
   return names;
 }
 
-// Tensors of which only the shapes count. The memory is as large as the one that LayoutWriter
-// copies, final_layer.adaLN_modulation.1; the others are not read.
-class ShapeSource : public TensorSource {
- public:
-  Result<std::vector<WeightRows>> Find(const std::string&, const Shape& shape) override {
-    return std::vector<WeightRows>{ConstTensorView(memory_.data(), DType::kBF16, shape)};
-  }
-  std::vector<std::string> Unasked() const override { return {}; }
-  std::string description() const override { return "shapes"; }
-
- private:
-  std::vector<std::byte> memory_ = std::vector<std::byte>(2 * 3072 * 3072 * SizeOf(DType::kBF16));
-};
-
 // Asks a source for every tensor and checks what it gets.
 class AskVisitor : public WeightVisitor {
  public:

@@ -14,7 +14,7 @@ class Models(ProgramTest):
 
     def test_no_model_or_half_a_model(self):
         self.bad("absent", 3, "absent", "model directory")
-        self.bad("in.png", 3, "in.png", "--transformer")
+        self.bad("in.png", 3, "in.png", "safetensors")
         model = self.copy_of_mini()
         (model / "vae/config.json").unlink()
         self.bad(model, 3, "vae/config.json")

@@ -66,7 +66,7 @@ MiniSetup OpenMini(const std::string& backend, const std::string& dtype) {
   if (!ops.ok()) return setup;
   setup.ops = *std::move(ops);
   Result<std::unique_ptr<Model>> model =
-      OpenModel({.directory = KX_SOURCE_DIR "/models/mini"}, *setup.ops);
+      OpenModel({.model = KX_SOURCE_DIR "/models/mini"}, *setup.ops);
   EXPECT_TRUE(model.ok()) << model.message();
   if (!model.ok()) return setup;
   setup.model = *std::move(model);
