@@ -32,6 +32,18 @@ std::string Bundled(const char* name, const char* content) {
   return "";
 }
 
+// "FILE" or "FILE:STRENGTH". A colon that no number follows belongs to the name.
+LoraChoice ParseLora(const std::string& text) {
+  const size_t colon = text.rfind(':');
+  if (colon != std::string::npos && colon + 1 < text.size()) {
+    float strength = 0;
+    const char* const end = text.data() + text.size();
+    const auto [rest, error] = std::from_chars(text.data() + colon + 1, end, strength);
+    if (error == std::errc() && rest == end) return {text.substr(0, colon), strength};
+  }
+  return {text};
+}
+
 }  // namespace
 
 void AddEngineFlags(CLI::App& c, EngineFlags& f) {
@@ -49,6 +61,18 @@ void AddEngineFlags(CLI::App& c, EngineFlags& f) {
   c.add_option("--tokenizers", f.engine.tokenizers,
                "Folder with tokenizer/ and tokenizer_2/ (default: the model directory, else "
                "FLUX.1's)")
+      ->group("Model");
+  c.add_option_function<std::vector<std::string>>(
+       "--lora",
+       [&f](const std::vector<std::string>& files) {
+         for (const std::string& file : files) f.engine.loras.push_back(ParseLora(file));
+       },
+       "Adapter (LoRA, LoHa, LoKr, DoRA) to put on the model, FILE or FILE:STRENGTH; repeat for "
+       "several")
+      ->allow_extra_args(false)
+      ->group("Model");
+  c.add_flag("--lora-merge", f.engine.merge_loras,
+             "Merge adapters into the weights instead of running them beside")
       ->group("Model");
   c.add_option("--backend", f.engine.backend,
                "cpu or reference (default: $KONTEXT_BACKEND, else cpu)")

@@ -60,6 +60,8 @@ struct EngineOptions {
   // For a model that is no directory: a folder with tokenizer/ and tokenizer_2/, as
   // models/flux1-tokenizers; its config files, if any, say what shapes of tensors cannot tell.
   std::string tokenizers = {};
+  std::vector<LoraChoice> loras = {};  // adapters, all at once; see docs/lora.md
+  bool merge_loras = false;  // true: into the weights as they are used; false: beside the products
   std::string backend = {};  // "cpu", "reference"; empty: $KONTEXT_BACKEND, else the best here
   std::string dtype = {};    // "bf16", "f32"; empty: what suits the processor
   int threads = 0;           // 0: all this process may use

@@ -26,6 +26,13 @@ struct Size {
 // Whose habits to follow where programs differ (size, T5 length, schedule, noise); docs/likes.md.
 enum class Like { kOurs, kBfl, kDiffusers, kComfyUi, kSdCpp };
 
+// An adapter to put on the model: a LoRA, LoHa, LoKr or difference file, under any of the names in
+// docs/lora.md.
+struct LoraChoice {
+  std::string path;
+  float strength = 1.0f;  // 1: as it was trained; 0: not at all; below 0: the other way
+};
+
 struct EditRequest {
   std::string prompt;          // the instruction; may be empty
   std::vector<Pixels> images;  // references, in order; none means text to image

@@ -50,8 +50,8 @@ Result<Engine> Engine::Open(const EngineOptions& options) {
     auto impl = std::make_unique<Impl>();
     impl->options = options;
     KX_ASSIGN_OR_RETURN(impl->ops, MakeOps({options.backend, options.dtype}));
-    const ModelFiles files{options.model, options.transformer, options.vae,
-                           options.clip,  options.t5,          options.tokenizers};
+    const ModelFiles files{options.model, options.transformer, options.vae,   options.clip,
+                           options.t5,    options.tokenizers,  options.loras, options.merge_loras};
     KX_ASSIGN_OR_RETURN(impl->model, OpenModel(files, *impl->ops));
     return Engine(std::move(impl));
   });
@@ -65,6 +65,9 @@ Result<std::vector<Edited>> Engine::Edit(const EditRequest& request, EditListene
     if (listener != nullptr && !request.images.empty() &&
         (variant == Variant::kDev || variant == Variant::kOther)) {
       listener->OnNote("the model is " + impl_->model->variant.text);
+    }
+    if (listener != nullptr) {
+      for (const std::string& note : impl_->model->adapters.Notes()) listener->OnNote(note);
     }
     return RunEdit(*impl_->model, *impl_->ops, request, impl_->options.memory_limit, count,
                    {listener, nullptr});

@@ -1,5 +1,6 @@
 #include "edit/recipe.h"
 
+#include <filesystem>
 #include <nlohmann/json.hpp>
 
 #include "base/version.h"
@@ -31,6 +32,12 @@ std::string MakeRecipe(const EditRequest& request, const EditPlan& plan, uint64_
   r["like"] = plan.like->name;
   r["mode"] = "exact";
   r["model"] = {{"name", model.defaults.name}, {"fingerprint", model.fingerprint}};
+  for (const auto& lora : model.adapters.files()) {
+    r["loras"].push_back({{"file", std::filesystem::path(lora->adapter.file).filename().string()},
+                          {"sha256", lora->sha256},
+                          {"strength", lora->strength}});
+  }
+  if (model.adapters.merged() && r.contains("loras")) r["loras_merged"] = true;
   r["backend"] = ops.name();
   r["activations"] = Name(ops.activation_dtype());
   r["threads"] = threads;

@@ -2,6 +2,7 @@
 
 #include <filesystem>
 #include <functional>
+#include <span>
 
 #include "model/fingerprint.h"
 #include "weights/dialect.h"
@@ -19,11 +20,24 @@ struct Network {
   std::function<void(WeightVisitor&)> visit;
 };
 
-Status LoadNetwork(const Network& network, const Parts& parts, Ops& ops) {
+Status LoadNetwork(const Network& network, const Parts& parts, const Adapters& adapters, Ops& ops) {
   const PartSource& from = parts.of(network.part);
   KX_ASSIGN_OR_RETURN(const auto source,
                       CheckpointSource::Create(from.file->tensors(), from.path, network.dialects));
-  return LoadWeights(network.visit, *source, ops);
+  AdaptedSource adapted = adapters.On(*source);
+  return LoadWeights(network.visit, adapted, ops);
+}
+
+Result<Adapters> OpenAdapters(const ModelFiles& files, std::span<const Network> networks) {
+  AdapterNames names;
+  for (const Network& n : networks) {
+    if (files.loras.empty() || n.part == Part::kVae) continue;  // no adapter is for the autoencoder
+    names.Add(n.part == Part::kTransformer ? AdaptedNetwork::kTransformer
+              : n.part == Part::kClip      ? AdaptedNetwork::kClip
+                                           : AdaptedNetwork::kT5,
+              n.visit, n.dialects);
+  }
+  return Adapters::Open(files.loras, files.merge_loras, names);
 }
 
 // An encoder may have some more rows than the tokenizer has tokens (T5's are padded to a multiple
@@ -78,7 +92,10 @@ Result<std::unique_ptr<Model>> OpenModel(const ModelFiles& files, Ops& ops) {
       {Part::kTransformer, TransformerDialects({d.depth, d.depth_single, d.hidden, d.mlp}),
        [&](WeightVisitor& v) { VisitDit(m.dit_config, m.dit, v); }},
   };
-  for (const Network& network : networks) KX_RETURN_IF_ERROR(LoadNetwork(network, parts, ops));
+  KX_ASSIGN_OR_RETURN(m.adapters, OpenAdapters(files, networks));
+  for (const Network& network : networks) {
+    KX_RETURN_IF_ERROR(LoadNetwork(network, parts, m.adapters, ops));
+  }
 
   std::vector<std::string> paths;
   for (const auto& file : parts.files)

@@ -10,6 +10,7 @@
 #include "base/status.h"
 #include "compute/ops.h"
 #include "dit/dit_weights.h"
+#include "model/adapters.h"
 #include "model/parts.h"
 #include "model/variant.h"
 #include "text/clip_encoder.h"
@@ -43,7 +44,8 @@ struct Model {
   DitConfig dit_config;
   DitWeights dit;
 
-  // The mapped files; the weights above may point into them.
+  // The mapped files; the weights above may point into them, and into the adapters'.
+  Adapters adapters;
   std::vector<std::unique_ptr<WeightFile>> files;
 };
 

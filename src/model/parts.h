@@ -8,6 +8,7 @@
 #include <vector>
 
 #include "base/status.h"
+#include "kontext/request.h"
 #include "model/config.h"
 #include "weights/identify.h"
 #include "weights/weight_file.h"
@@ -23,6 +24,8 @@ struct ModelFiles {
   // A folder with tokenizer/ and tokenizer_2/, for models that are no directory. Its config files,
   // if it has any, say what shapes cannot tell.
   std::string tokenizers = {};
+  std::vector<LoraChoice> loras = {};
+  bool merge_loras = false;  // into the weights, where they are decoded; else beside the products
 };
 
 // In the order in which they are loaded.
