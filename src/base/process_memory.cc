@@ -1,5 +1,9 @@
 #include "base/process_memory.h"
 
+#if __has_include(<malloc.h>)
+#include <malloc.h>
+#endif
+
 #include <algorithm>
 #include <fstream>
 #include <limits>
@@ -74,6 +78,12 @@ ProcessMemory MemoryOfProcess() {
     return std::max<int64_t>(0, KibibytesOf("/proc/self/status", key));
   };
   return {read("RssAnon"), read("RssFile"), read("VmLck")};
+}
+
+void ReleaseFreedMemory() {
+#ifdef __GLIBC__
+  malloc_trim(0);
+#endif
 }
 
 int64_t RoomInControlGroups(const std::string& membership, const std::string& mount) {

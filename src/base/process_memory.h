@@ -15,6 +15,10 @@ struct ProcessMemory {
 // Of this process now, from /proc/self/status; zeros where there is none.
 ProcessMemory MemoryOfProcess();
 
+// Gives memory that was freed, but kept for later, back to the system, so that the figures above
+// mean what they say.
+void ReleaseFreedMemory();
+
 // Bytes a process in the control groups of `membership` (the text of /proc/PID/cgroup) may still
 // take: the least room in any group on the way up, versions 1 and 2 of control groups mounted below
 // `mount`. The pages of files that a group holds count as room. INT64_MAX without a limit.

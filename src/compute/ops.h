@@ -62,6 +62,8 @@ struct LinearSource {
   std::vector<WeightRows> weight;     // each [n_i, K]; sum n_i = N
   std::vector<ConstTensorView> bias;  // each [n_i]; or none at all
   std::vector<LowRank> low_rank = {};
+  // Never to be copied into a form of the backend's own: used too rarely, or no memory for it.
+  bool in_place = false;
 };
 
 struct AttentionOptions {
@@ -75,6 +77,15 @@ struct ConvOptions {
   int stride = 1;
   int pad_begin = 1;  // zero rows above and columns to the left
   int pad_end = 1;    // zero rows below and columns to the right
+};
+
+// The largest shapes that the ops of a plan meet: of products T, K and N (a convolution's are its
+// pixels, its patch and its channels) and the elements of one result; of attention H, Tq, Tk, Dh.
+struct OpSizes {
+  int64_t rows = 0, in = 0, out = 0, results = 0;
+  int64_t heads = 0, queries = 0, keys = 0, channels = 0;
+
+  void Include(const OpSizes& other);
 };
 
 // Time spent in one kind of op since tracing was switched on.
@@ -93,6 +104,10 @@ class Ops {
   // The dtype in which this backend wants the activations between ops. (The residual streams, the
   // latents and the vectors are F32 always.)
   virtual DType activation_dtype() const = 0;
+
+  // At most the memory that ops of these sizes leave this backend with, and what it holds now.
+  virtual int64_t ScratchBytes(const OpSizes& sizes) const;
+  virtual int64_t HeldScratchBytes() const { return scratch_.bytes(); }
 
   // The first failure since the last call, which it clears.
   Status TakeStatus();

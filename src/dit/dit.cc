@@ -47,18 +47,26 @@ bool IsLoaded(const DitConfig& config, const DitWeights& w) {
          std::ssize(w.single_blocks) == config.depth_single;
 }
 
+void Enter(const DitWeights& w, int section) {
+  if (w.watch != nullptr) w.watch->Enter(section);
+}
+
 // The modulations of all steps: one product of silu(vec) [steps, D] per table.  (BFL layers.py:119,
 // 247)
-void ComputeModulations(const DitWeights& w, const DitActivations& a, Ops& ops, const Tap& tap) {
+void ComputeModulations(const DitConfig& config, const DitWeights& w, const DitActivations& a,
+                        Ops& ops, const Tap& tap) {
+  const DitSections sections(config);
   const TensorView vec = a.vec_hidden;  // [steps, D]
   ops.Activate(a.vec, Activation::kSilu, vec);
   for (size_t i = 0; i < a.double_mod.size(); ++i) {
+    Enter(w, sections.Modulation(static_cast<int>(i)));
     ops.Linear(vec, *w.double_blocks[i].img.mod, Activation::kNone,
                a.double_mod[i].img);  // [steps, 6D]
     ops.Linear(vec, *w.double_blocks[i].txt.mod, Activation::kNone, a.double_mod[i].txt);
     tap(a.double_mod[i].img, "d{}.img_mod.lin", i);
   }
   for (size_t i = 0; i < a.single_mod.size(); ++i) {
+    Enter(w, sections.Modulation(sections.depth + static_cast<int>(i)));
     ops.Linear(vec, *w.single_blocks[i].modulation, Activation::kNone,
                a.single_mod[i]);  // [steps, 3D]
   }
@@ -90,12 +98,15 @@ Result<std::unique_ptr<DitRun>> DitRun::Create(const DitConfig& config, const Di
   KX_ASSIGN_OR_RETURN(DitActivations a,
                       TakeActivations(config, plan, ops.activation_dtype(), arena));
   const Tap tap(observer);
+  const DitSections sections(config);
 
+  Enter(weights, sections.Embedders());
   const std::vector<float> rope = RopeTable(config, inputs.ids);
   ops.Copy(ViewOf(rope.data(), a.rope.shape()), a.rope);
   ops.Linear(inputs.txt, *weights.txt_in, Activation::kNone, a.txt);  // [Tt, D] (BFL model.py:105)
   EmbedConditioning(config, weights, inputs, a, ops, tap);
-  ComputeModulations(weights, a, ops, tap);
+  ComputeModulations(config, weights, a, ops, tap);
+  Enter(weights, sections.Block(0));  // the tables are no longer needed
   KX_RETURN_IF_ERROR(ops.TakeStatus());
   return std::unique_ptr<DitRun>(new DitRun(
       std::unique_ptr<Impl>(new Impl{config, weights, ops, tap, std::move(arena), std::move(a)})));
@@ -113,16 +124,20 @@ Status DitRun::Forward(int step, ConstTensorView tokens, TensorView velocity) {
   KX_RETURN_IF_ERROR(CheckView("tokens", tokens, {T - Tt, config.in_channels}));
   KX_RETURN_IF_ERROR(CheckView("velocity", velocity, {Ti, config.out_channels}));
   const Status cancelled(Code::kCancelled, "cancelled");
+  const DitSections sections(config);
 
+  Enter(w, sections.Block(0));
   ops.Copy(a.txt, a.x.Rows(0, Tt));                                   // [Tt, D]
   ops.Linear(tokens, *w.img_in, Activation::kNone, a.x.Rows(Tt, T));  // [Ti + Tr, D]
   for (size_t i = 0; i < w.double_blocks.size(); ++i) {
     if (s.tap.Cancelled()) return cancelled;
+    Enter(w, sections.Block(static_cast<int>(i)));
     DoubleBlock(s, i, w.double_blocks[i]);
     KX_RETURN_IF_ERROR(ops.TakeStatus());
   }
   for (size_t i = 0; i < w.single_blocks.size(); ++i) {
     if (s.tap.Cancelled()) return cancelled;
+    Enter(w, sections.Block(sections.depth + static_cast<int>(i)));
     // Of the last block's result only the target rows are used.
     const bool last = i + 1 == w.single_blocks.size();
     SingleBlock(s, i, w.single_blocks[i], last ? RowRange{Tt, Tt + Ti} : RowRange{0, T});

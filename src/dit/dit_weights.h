@@ -36,6 +36,24 @@ struct DitWeights {
   std::vector<SingleBlockWeights> single_blocks;
   LinearPtr final_modulation;  // [2D, D]: shift, scale
   LinearPtr final_linear;      // [out_channels, D]
+
+  SectionWatch* watch = nullptr;  // told of the sections below, if anybody needs to know
+};
+
+// Sections of the weights in the order of use: the embedders, each double block's modulations, each
+// single block's and the last layer's, all used once; then each block's products. img_in belongs to
+// the first block, the last layer to the last.
+struct DitSections {
+  explicit DitSections(const DitConfig& config)
+      : depth(static_cast<int>(config.depth)),
+        blocks(depth + static_cast<int>(config.depth_single)) {}
+  int Embedders() const { return 0; }
+  int Modulation(int block) const {
+    return 1 + block;
+  }  // double blocks first; the last layer's
+     // with the last block's
+  int Block(int block) const { return 1 + blocks + block; }
+  int depth, blocks;
 };
 
 void VisitDit(const DitConfig& config, DitWeights& weights, WeightVisitor& visitor);

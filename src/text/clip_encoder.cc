@@ -92,6 +92,13 @@ int64_t PooledPosition(const ClipConfig& config, const std::vector<int32_t>& ids
   return eos == ids.end() ? 0 : std::distance(ids.begin(), eos);
 }
 
+Result<int64_t> ClipBytes(const ClipConfig& config, DType activations) {
+  Activations a;
+  Arena plan;
+  KX_RETURN_IF_ERROR(a.Take(config, config.positions, activations, plan));
+  return plan.used_bytes();
+}
+
 Status EncodeClip(const ClipConfig& config, const ClipWeights& weights,
                   const std::vector<int32_t>& ids, Ops& ops, Observer* observer,
                   TensorView hidden) {
@@ -102,9 +109,8 @@ Status EncodeClip(const ClipConfig& config, const ClipWeights& weights,
   KX_ENSURE(hidden.dtype() == DType::kF32 && hidden.shape() == Shape({t, config.hidden}));
 
   Activations a;
-  Arena plan;
-  KX_RETURN_IF_ERROR(a.Take(config, t, ops.activation_dtype(), plan));
-  KX_ASSIGN_OR_RETURN(Arena arena, Arena::Allocate(plan.used_bytes()));
+  KX_ASSIGN_OR_RETURN(const int64_t bytes, ClipBytes(config, ops.activation_dtype()));
+  KX_ASSIGN_OR_RETURN(Arena arena, Arena::Allocate(bytes));
   KX_RETURN_IF_ERROR(a.Take(config, t, ops.activation_dtype(), arena));
 
   // x = token_embedding[id] + position_embedding[0..T)                        [T, D]

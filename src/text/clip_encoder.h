@@ -46,6 +46,8 @@ int64_t PooledPosition(const ClipConfig& config, const std::vector<int32_t>& ids
 // PooledPosition().
 Status EncodeClip(const ClipConfig& config, const ClipWeights& weights,
                   const std::vector<int32_t>& ids, Ops& ops, Observer* observer, TensorView hidden);
+// Bytes of activations one call needs, for plans.
+Result<int64_t> ClipBytes(const ClipConfig& config, DType activations);
 
 }  // namespace kontext
 

@@ -91,6 +91,7 @@ void VisitT5(const T5Config& c, T5Weights& w, WeightVisitor& v) {
   w.layers.resize(static_cast<size_t>(c.layers));
   for (size_t i = 0; i < w.layers.size(); ++i) {
     T5LayerWeights& layer = w.layers[i];
+    v.Section(static_cast<int>(i), Use::kEveryStep);
     const std::string p = "encoder.block." + std::to_string(i);
     v.Vector(p + ".layer.0.layer_norm.weight", layer.attention_norm, c.model);
     v.Linear(p + ".layer.0.SelfAttention.q", layer.q, inner, c.model, Bias::kNo);
@@ -120,6 +121,13 @@ int64_t RelativeBucket(const T5Config& config, int64_t relative) {
   return after + exact + static_cast<int64_t>(ratio * static_cast<double>(half - exact));
 }
 
+Result<int64_t> T5Bytes(const T5Config& config, int64_t tokens, DType activations) {
+  Activations a;
+  Arena plan;
+  KX_RETURN_IF_ERROR(a.Take(config, tokens, activations, plan));
+  return plan.used_bytes();
+}
+
 Status EncodeT5(const T5Config& config, const T5Weights& weights, const std::vector<int32_t>& ids,
                 Ops& ops, Observer* observer, TensorView states) {
   const int64_t t = static_cast<int64_t>(ids.size());
@@ -129,9 +137,8 @@ Status EncodeT5(const T5Config& config, const T5Weights& weights, const std::vec
   KX_ENSURE(states.dtype() == DType::kF32 && states.shape() == Shape({t, config.model}));
 
   Activations a;
-  Arena plan;
-  KX_RETURN_IF_ERROR(a.Take(config, t, ops.activation_dtype(), plan));
-  KX_ASSIGN_OR_RETURN(Arena arena, Arena::Allocate(plan.used_bytes()));
+  KX_ASSIGN_OR_RETURN(const int64_t bytes, T5Bytes(config, t, ops.activation_dtype()));
+  KX_ASSIGN_OR_RETURN(Arena arena, Arena::Allocate(bytes));
   KX_RETURN_IF_ERROR(a.Take(config, t, ops.activation_dtype(), arena));
 
   // x = shared[id], not multiplied by sqrt(D)                                 [T, D]
@@ -140,12 +147,14 @@ Status EncodeT5(const T5Config& config, const T5Weights& weights, const std::vec
 
   for (size_t i = 0; i < weights.layers.size(); ++i) {
     KX_RETURN_IF_ERROR(CheckCancelled(observer, "T5"));
+    if (weights.watch != nullptr) weights.watch->Enter(static_cast<int>(i));
     RunLayer(config, weights.layers[i], ops, a);
     KX_RETURN_IF_ERROR(ops.TakeStatus());
     if (observer != nullptr) observer->OnTensor("t5.layer" + std::to_string(i), a.x);
   }
   ops.RmsNorm(a.x, weights.final_norm.view(), config.eps, states);
   KX_RETURN_IF_ERROR(ops.TakeStatus());
+  if (weights.watch != nullptr) weights.watch->Leave();
   if (observer != nullptr) observer->OnTensor("t5.states", states);
   return Status();
 }

@@ -37,6 +37,8 @@ struct T5Weights {
   TableWeights relative_bias;  // [buckets, H], of layer 0, used by all
   std::vector<T5LayerWeights> layers;
   VectorWeights final_norm;  // [D]
+
+  SectionWatch* watch = nullptr;  // told of the layers, which are the sections, if anybody needs to
 };
 
 // Every tensor by its Hugging Face name (shared.weight,
@@ -49,6 +51,8 @@ int64_t RelativeBucket(const T5Config& config, int64_t relative);
 // ids [Tt] -> states [Tt, D] F32, after the final norm.
 Status EncodeT5(const T5Config& config, const T5Weights& weights, const std::vector<int32_t>& ids,
                 Ops& ops, Observer* observer, TensorView states);
+// Bytes of activations one call needs for `tokens` ids, for plans.
+Result<int64_t> T5Bytes(const T5Config& config, int64_t tokens, DType activations);
 
 }  // namespace kontext
 

@@ -74,13 +74,21 @@ Result<std::vector<ConstTensorView>> Plain(const std::vector<WeightRows>& pieces
 // Looks every tensor up and notes how to prepare it; nothing is prepared before all are in order.
 class LoadVisitor : public WeightVisitor {
  public:
-  LoadVisitor(TensorSource& source, Ops& ops) : source_(source), ops_(ops) {}
+  LoadVisitor(TensorSource& source, Ops& ops, const LoadOptions& options)
+      : source_(source), ops_(ops), options_(options) {}
+
+  void Section(int section, Use use) override {
+    section_ = section;
+    use_ = use;
+  }
 
   void LinearRows(const std::string& name, LinearPtr& w, RowRange rows, int64_t out, int64_t in,
                   Bias bias) override {
     LinearSource linear;
     linear.weight = CutRows(Pieces(name + ".weight", {out, in}), rows);
     linear.low_rank = CutBranches(source_.Branches(name + ".weight"), rows);
+    linear.in_place = options_.in_place || use_ == Use::kOnce;
+    for (const WeightRows& part : linear.weight) Touch(part);
     std::vector<WeightRows> bias_parts;
     if (bias == Bias::kYes) bias_parts = Pieces(name + ".bias", {out});
     Later(name, [this, linear = std::move(linear), bias_parts, rows, &w]() -> Status {
@@ -96,6 +104,7 @@ class LoadVisitor : public WeightVisitor {
   void Conv(const std::string& name, ConvPtr& w, int64_t out, int64_t in, int64_t kernel) override {
     const WeightRows weight = Whole(name + ".weight", {out, in, kernel, kernel});  // [N,C,k,k]
     const WeightRows bias = Whole(name + ".bias", {out});                          // [N]
+    Touch(weight);
     Later(name, [this, weight, bias, &w]() -> Status {
       std::vector<Tensor> decoded;
       KX_ASSIGN_OR_RETURN(const auto plain, Plain({weight, bias}, decoded));
@@ -106,6 +115,7 @@ class LoadVisitor : public WeightVisitor {
 
   void Vector(const std::string& name, VectorWeights& w, int64_t n) override {
     const WeightRows values = Whole(name, {n});
+    Touch(values);
     Later(name, [values, n, &w]() -> Status {
       KX_ASSIGN_OR_RETURN(w.values, Tensor::Allocate(DType::kF32, {n}));
       values.DecodeAll(w.values.view().As<float>());
@@ -137,6 +147,10 @@ class LoadVisitor : public WeightVisitor {
   }
 
  private:
+  void Touch(const WeightRows& rows) {
+    if (options_.spans != nullptr) options_.spans->Add(section_, use_, rows);
+  }
+
   void Later(const std::string& name, std::function<Status()> prepare) {
     if (problems_.empty()) prepare_.emplace_back(name, std::move(prepare));
   }
@@ -211,6 +225,9 @@ class LoadVisitor : public WeightVisitor {
 
   TensorSource& source_;
   Ops& ops_;
+  const LoadOptions& options_;
+  int section_ = 0;
+  Use use_ = Use::kEveryStep;
   std::set<std::string> names_;  // visited
   std::vector<std::string> problems_;
   std::vector<std::pair<std::string, std::function<Status()>>> prepare_;
@@ -243,9 +260,9 @@ class CountVisitor : public WeightVisitor {
 
 }  // namespace
 
-Status LoadWeights(const std::function<void(WeightVisitor&)>& visit, TensorSource& source,
-                   Ops& ops) {
-  LoadVisitor loader(source, ops);
+Status LoadWeights(const std::function<void(WeightVisitor&)>& visit, TensorSource& source, Ops& ops,
+                   const LoadOptions& options) {
+  LoadVisitor loader(source, ops, options);
   visit(loader);
   return loader.Finish();
 }

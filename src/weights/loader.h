@@ -6,6 +6,7 @@
 
 #include "base/status.h"
 #include "compute/ops.h"
+#include "weights/residency.h"
 #include "weights/table.h"
 
 namespace kontext {
@@ -13,8 +14,15 @@ namespace kontext {
 // `visit` calls the network's Visit function with the visitor it gets. All missing, unexpected and
 // mis-shaped tensors are collected and reported in one kBadInput message; nothing is skipped,
 // padded or guessed. Products are prepared by `ops`.
-Status LoadWeights(const std::function<void(WeightVisitor&)>& visit, TensorSource& source,
-                   Ops& ops);
+//
+// `in_place`: no product's weights are copied, whatever the backend likes best. `spans`, unless
+// null, gets what each section reads of mapped files (embedding tables apart).
+struct LoadOptions {
+  bool in_place = false;
+  WeightSpans* spans = nullptr;
+};
+Status LoadWeights(const std::function<void(WeightVisitor&)>& visit, TensorSource& source, Ops& ops,
+                   const LoadOptions& options = {});
 
 // The number of parameters and tensors of a table, for plans and messages.
 struct WeightCount {

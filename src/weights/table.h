@@ -34,12 +34,30 @@ struct RowRange {
   int64_t begin = 0, end = 0;
 };
 
+// How often a run uses weights: once before its steps, or in every one.
+enum class Use { kOnce, kEveryStep };
+
+// Told by a running network which section of its weights it is about to use, so that weights can be
+// brought in and let go. Networks number their sections in the order of use as they visit them.
+class SectionWatch {
+ public:
+  virtual ~SectionWatch() = default;
+  virtual void Enter(int section) = 0;
+  virtual void Leave() = 0;  // done with the weights for now
+};
+
 // Called once per entry of a weight table, in the order of the network's data flow. A visitor may
 // keep the addresses it is given until Visit has returned, so Visit sizes its vectors before it
 // calls.
 class WeightVisitor {
  public:
   virtual ~WeightVisitor() = default;
+  // What is visited from here on belongs to this section of the run. All kOnce sections come before
+  // the others.
+  virtual void Section(int section, Use use) {
+    (void)section;
+    (void)use;
+  }
   // `name`.weight [out, in] (a file may have [out, in, 1, 1]) and, with kYes, `name`.bias [out].
   void Linear(const std::string& name, LinearPtr& w, int64_t out, int64_t in, Bias bias) {
     LinearRows(name, w, {0, out}, out, in, bias);

@@ -242,9 +242,9 @@ void TurnBias(const AttentionCall& c, int64_t head, int64_t slot) {
 }
 
 // Heads are packed in groups: enough for all threads to have work, no more than that in memory.
-int64_t HeadsPerGroup(const AttentionCall& c, int threads) {
-  const int64_t blocks = CeilDiv(c.queries, kBlockPanels * PanelColumns());
-  return std::clamp<int64_t>(CeilDiv(int64_t{4} * threads, blocks), 1, c.q.dim(0));
+int64_t HeadsPerGroup(int64_t heads, int64_t queries, int threads) {
+  const int64_t blocks = CeilDiv(queries, kBlockPanels * PanelColumns());
+  return std::clamp<int64_t>(CeilDiv(int64_t{4} * threads, blocks), 1, heads);
 }
 
 Status Place(AttentionCall& c, int64_t group, int threads, Workspace& space, float** memory) {
@@ -296,7 +296,7 @@ Status Attend(ConstTensorView q, ConstTensorView k, ConstTensorView v, const Att
   const int64_t heads = q.dim(0);
   const int threads = ThreadsFor(static_cast<double>(heads * c.queries) *
                                  static_cast<double>(c.keys * c.channels) / 8);
-  const int64_t group = HeadsPerGroup(c, threads);
+  const int64_t group = HeadsPerGroup(heads, c.queries, threads);
   float* memory = nullptr;
   KX_RETURN_IF_ERROR(Place(c, group, threads, space, &memory));
 #pragma omp parallel num_threads(threads)
@@ -304,6 +304,20 @@ Status Attend(ConstTensorView q, ConstTensorView k, ConstTensorView v, const Att
     AttendGroup(c, first, std::min(group, heads - first), memory);
   }
   return Status();
+}
+
+int64_t AttentionScratchBytes(int64_t heads, int64_t queries, int64_t keys, int64_t channels) {
+  if (heads == 0 || queries == 0) return 0;
+  AttentionCall c;
+  c.channels = channels;
+  c.block_keys = BlockKeys(channels);
+  const int threads = omp_get_max_threads();
+  const int64_t group = HeadsPerGroup(heads, queries, threads);
+  const int64_t padded_keys = CeilDiv(keys, kPanelRows) * kPanelRows;
+  const int64_t padded_channels = CeilDiv(channels, kPanelRows) * kPanelRows;
+  const int64_t packed = padded_keys * channels + padded_channels * keys;
+  const int64_t bias = queries + keys + PanelColumns();
+  return (group * (packed + bias) + threads * ThreadFloats(c)) * SizeOf(DType::kF32);
 }
 
 }  // namespace kontext::cpu

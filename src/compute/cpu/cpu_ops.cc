@@ -6,6 +6,7 @@
 #include "compute/cpu/cpu.h"
 #include "compute/cpu/elementwise.h"
 #include "compute/cpu/norm.h"
+#include "compute/cpu/product.h"
 #include "compute/ops_guard.h"
 
 namespace kontext {
@@ -26,6 +27,15 @@ namespace {
 const float* Vector(const ConstTensorView& v) { return v.empty() ? nullptr : v.As<float>(); }
 
 }  // namespace
+
+int64_t CpuOps::ScratchBytes(const OpSizes& s) const {
+  const int64_t product = ProductScratchBytes(s.rows, s.in, s.out);
+  const int64_t attention = AttentionScratchBytes(s.heads, s.queries, s.keys, s.channels);
+  if (plan_.path == ProductPath::kWiden) return product + attention;
+  // An operand and a result in oneDNN's dtypes; its scratchpads are small beside those.
+  return product + attention + s.rows * s.in * SizeOf(activation_dtype()) +
+         s.results * SizeOf(DType::kF32);
+}
 
 Result<ConstTensorView> CpuOps::As(DType dtype, const ConstTensorView& view) {
   if (view.dtype() == dtype && view.IsDense()) return view;

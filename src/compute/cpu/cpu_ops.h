@@ -25,6 +25,8 @@ class CpuOps : public Ops {
   DType activation_dtype() const override {
     return plan_.bf16_activations ? DType::kBF16 : DType::kF32;
   }
+  int64_t ScratchBytes(const OpSizes& sizes) const override;
+  int64_t HeldScratchBytes() const override { return space_.held_bytes(); }
 
  private:
   Result<std::unique_ptr<LinearWeights>> DoPrepareLinear(const LinearSource& source) override;

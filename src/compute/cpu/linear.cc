@@ -53,7 +53,7 @@ class CpuLinearWeights : public LinearWeights {
   CpuLinearWeights(int64_t out, int64_t in, const LinearSource& source)
       : LinearWeights(out, in, !source.bias.empty()), branches(source.low_rank, out) {}
 
-  std::vector<WeightRows> parts;   // kWiden: the rows where they are
+  std::vector<WeightRows> parts;   // kWiden, and in place: the rows where they are; else empty
   mutable onednn::Weights packed;  // kLibrary; new layouts may be added in use
   Tensor bias;                     // [N] F32
   const Branches branches;
@@ -69,7 +69,7 @@ Result<std::unique_ptr<LinearWeights>> CpuOps::DoPrepareLinear(const LinearSourc
   if (w->has_bias) {
     KX_ASSIGN_OR_RETURN(w->bias, Stack(source.bias, DType::kF32));
   }
-  if (plan_.path == ProductPath::kLibrary) {
+  if (plan_.path == ProductPath::kLibrary && !source.in_place) {
     const onednn::Type type = onednn::TypeOf(activation_dtype());
     KX_ASSIGN_OR_RETURN(const Tensor dense, Stack(source.weight, activation_dtype()));
     const onednn::MatMulSpec spec{.m = kTypicalRows,
@@ -125,7 +125,7 @@ Status CpuOps::LibraryProduct(ConstTensorView src, const CpuLinearWeights& w,
 Status CpuOps::Product(const ConstTensorView& src, const LinearWeights& weights,
                        const Epilogue& epilogue, const TensorView& dst) {
   const auto& w = static_cast<const CpuLinearWeights&>(weights);
-  if (plan_.path == ProductPath::kLibrary) return LibraryProduct(src, w, epilogue, dst);
+  if (w.parts.empty()) return LibraryProduct(src, w, epilogue, dst);
   Epilogue e = epilogue;
   e.bias = w.bias_data();
   std::vector<ProductTerm> terms = {{LeftRows::Matrix(src), StackedRows(w.parts)}};

@@ -226,4 +226,11 @@ Status Multiply(const std::vector<ProductTerm>& terms, const Epilogue& epilogue,
   return Status();
 }
 
+int64_t ProductScratchBytes(int64_t rows, int64_t depth, int64_t columns) {
+  const int64_t m = RoundUp(std::min(rows, kChunkRows), kPanelRows);
+  const int64_t n = RoundUp(std::min(columns, kChunkColumns), PanelColumns());
+  const int64_t slice = std::min(RoundUp(depth, 8), kSlice);
+  return ((m + n) * slice + (depth > kSlice ? m * n : 0)) * SizeOf(DType::kF32);
+}
+
 }  // namespace kontext::cpu

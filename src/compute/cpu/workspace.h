@@ -42,6 +42,11 @@ class Workspace {
                         Bytes(slot, count * static_cast<int64_t>(sizeof(float))));
     return reinterpret_cast<float*>(bytes);
   }
+  int64_t held_bytes() const {
+    int64_t sum = 0;
+    for (const Buffer& slot : slots_) sum += slot.bytes();
+    return sum;
+  }
 
  private:
   std::array<Buffer, static_cast<size_t>(Slot::kCount)> slots_;
