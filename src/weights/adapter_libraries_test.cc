@@ -1,5 +1,5 @@
 // Adapters made by peft and lycoris-lora (tests/data/adapters) change the weights as the libraries'
-// own merging does.
+// own merging (peft) or forward pass (lycoris: its merge_to() scales twice) does.
 #include <gmock/gmock.h>
 #include <gtest/gtest.h>
 

@@ -1,9 +1,9 @@
-"""Makes the adapters of this folder with peft and lycoris-lora, and what each adds to the weights, by their own merging.
+"""Makes the adapters of this folder with peft and lycoris-lora, and what each adds to the weights.
 
     python tests/data/adapters/make.py     # with torch, diffusers, peft and lycoris-lora from PyPI
 
 NAME.safetensors is an adapter as the library saves it (peft: with NAME.json, its adapter_config.json); NAME.change.safetensors
-has the difference that the library's own merge makes, by Diffusers' names, and base.safetensors the weights before. The base is a FLUX transformer of width 8.
+has the difference that the library itself makes, by merging (peft) or by its forward (lycoris), by Diffusers' names, and base.safetensors the weights before. The base is a FLUX transformer of width 8.
 """
 import copy
 import pathlib
@@ -55,8 +55,11 @@ def with_lycoris(name: str, **options) -> None:
     for parameter in network.parameters():
         parameter.data = 0.5 * torch.randn_like(parameter)
     save_file({k: v.contiguous() for k, v in network.state_dict().items()}, HERE / f"{name}.safetensors")
-    network.merge_to(1.0)
-    write(name, before, base.state_dict())
+    after = dict(before)    # by the modules' forward: merge_to() of 4.1.3 applies alpha / rank twice
+    for path, module in base.named_modules():
+        if isinstance(module, torch.nn.Linear) and "blocks" in path and ("attn." in path or "ff" in path):
+            after[f"{path}.weight"] = (module(torch.eye(module.in_features)) - module.bias).detach().T
+    write(name, before, after)
 
 
 if __name__ == "__main__":
