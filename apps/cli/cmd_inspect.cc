@@ -29,6 +29,10 @@ Json ToJson(const Inspection& i) {
                            {"parameters", row.parameters},
                            {"bytes", row.bytes}});
   }
+  if (!i.sha256.empty()) {
+    j["sha256"] = i.sha256;
+    j["published"] = i.published;
+  }
   if (!i.recipe.empty()) j["recipe"] = Json::parse(i.recipe, nullptr, /*allow_exceptions=*/false);
   j["parts"] = Json::array();
   for (const Inspection& part : i.parts) j["parts"].push_back(ToJson(part));
@@ -50,6 +54,8 @@ void Print(const Inspection& i, const std::string& indent) {
     line("", fmt::format("  {:8} {:6} tensors {:14} parameters {:14} bytes", row.dtype, row.tensors,
                          row.parameters, row.bytes));
   }
+  line("sha256", i.sha256);
+  line("", i.published.empty() ? "" : "  is that of " + i.published);
   line("recipe", i.recipe);
   for (const Inspection& part : i.parts) Print(part, indent + "  ");
   for (const std::string& problem : i.problems) line("problem", problem);
@@ -61,15 +67,18 @@ void AddInspect(CLI::App& app, Action& action) {
   struct Flags {
     std::string path;
     bool json = false;
+    InspectOptions options;
   };
   auto flags = std::make_shared<Flags>();
   CLI::App* c = app.add_subcommand(
       "inspect", "Say what a file or folder is: family, variant, dtypes, problems, recipe");
   c->add_option("path", flags->path, "Weight file, model directory or picture")->required();
   c->add_flag("--json", flags->json, "One JSON object");
+  c->add_flag("--sha256", flags->options.sha256,
+              "Compare with the published files (done anyway if the size is one of theirs)");
   c->callback([flags, &action] {
     action = [flags] {
-      const Result<Inspection> found = Inspect(flags->path);
+      const Result<Inspection> found = Inspect(flags->path, flags->options);
       if (!found.ok()) return Report(found.status());
       if (flags->json) {
         std::printf("%s\n",

@@ -19,6 +19,7 @@ int main(int argc, char** argv) {
   AddEdit(app, action);
   AddGenerate(app, action);
   AddInspect(app, action);
+  AddDoctor(app, action);
   AddBench(app, action);
   try {
     app.parse(argc, argv);

@@ -129,11 +129,35 @@ struct Inspection {
   std::vector<std::string> problems;  // what is wrong, each with what to do
   std::vector<Inspection> parts;      // of a model directory
   std::string path;
-  std::string recipe;  // of a picture that carries one
+  std::string recipe;     // of a picture that carries one
+  std::string sha256;     // if it was asked for, or the size is that of a published file
+  std::string published;  // which published file has that sum, or that none has
+};
+struct InspectOptions {
+  bool sha256 = false;  // of every weight file: about a second per GB
 };
 // What a file or folder is, by its content. A thing that cannot be read is an error; a thing that
 // can be read but not used is an Inspection with problems.
-Result<Inspection> Inspect(const std::string& path);
+Result<Inspection> Inspect(const std::string& path, const InspectOptions& options = {});
+
+// What was found in a folder of models: of ComfyUI, of Hugging Face's cache, of downloads.
+struct Diagnosis {
+  struct File {
+    std::string path;
+    std::string what;                   // family, variant, encoding, size
+    bool usable = false;                // a model can be made with it
+    std::vector<std::string> problems;  // each with what to do
+  };
+  std::string folder;
+  std::vector<File> files;           // weight files, and what stands in the place of one
+  std::vector<std::string> notes;    // what was not looked at, and why
+  std::vector<std::string> missing;  // parts that no file has, with what to get
+  std::vector<std::string> command;  // arguments of the kontext that would edit; empty if none
+  std::string command_line;          // the same, quoted for a shell
+};
+// Walks `folder` within bounds, classifies each file by its content and finds the parts that make
+// a model.
+Result<Diagnosis> Doctor(const std::string& folder);
 
 // ---- Measuring
 // -------------------------------------------------------------------------------------

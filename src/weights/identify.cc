@@ -28,6 +28,7 @@ Identity Lora(const TensorNames& names) {
   const bool unet = names.AnyContains("lora_unet_input_blocks") ||
                     names.AnyContains("lora_unet_down_blocks") ||
                     names.AnyContains("unet.down_blocks");
+  id.is_adapter = !unet;
   id.description = unet ? "a LoRA for Stable Diffusion" : "a LoRA: pass it with --lora";
   id.instead = unet ? "get a LoRA made for FLUX.1" : "pass it with --lora, beside a model";
   return id;

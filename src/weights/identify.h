@@ -30,6 +30,7 @@ struct Identity {
   std::vector<Family> parts;
   // What to get or do instead, if no part of FLUX.1 Kontext [dev] can be this; empty if one can.
   std::string instead;
+  bool is_adapter = false;  // one for FLUX.1, of use beside a model
   bool fits() const { return instead.empty() && !parts.empty(); }
   bool Holds(Family part) const;
 };

@@ -88,9 +88,10 @@ class InspectFiles(ProgramTest):
     def test_what_cannot_be_used_says_what_to_get(self):
         for name, data, word in (("a.ckpt", b"PK\x03\x04" + b"x" * 100, "safetensors"),
                                  ("a.pt", b"\x80\x02" + b"x" * 100, "safetensors"),
-                                 ("a.gguf", b"GGUF" + b"\0" * 100, "GGUF"),
-                                 ("a.onnx", b"\x08\x07" + b"\0" * 100, "ONNX")):
+                                 ("a.onnx", b"\x08\x0a\x12\x07pytorch" + b"\0" * 100, "ONNX")):
             self.write(name, data)
             found = self.inspect(name, 3)
             self.assertIn(word, found["kind"] + found["problems"][0])
+        self.write("a.gguf", b"GGUF" + b"\0" * 100)
+        self.fail_with(3, "inspect", "a.gguf", says=["a.gguf"])
         self.fail_with(3, "inspect", "absent", says=["absent"])
