@@ -8,6 +8,7 @@
 namespace kontext {
 namespace {
 
+// llama.cpp calls the projection attn_output in language models and attn_o in T5.
 // In this order: a ControlNet has the blocks of the model it controls, too.
 constexpr std::array<OtherModel, 21> kOthers = {{
     {"controlnet_x_embedder.", "a ControlNet for FLUX.1"},
@@ -30,7 +31,7 @@ constexpr std::array<OtherModel, 21> kOthers = {{
     {"encoder.downsamples.0.", "the autoencoder of Wan or Qwen-Image"},
     {"transformer.resblocks.0.", "a CLIP model in OpenCLIP's layout"},
     {"model.layers.0.self_attn.", "a language model (Qwen, Llama, Mistral, ...)"},
-    {"blk.0.attn_norm.", "a language model in llama.cpp's layout"},
+    {"blk.0.attn_output.", "a language model in llama.cpp's layout"},
 }};
 
 }  // namespace
