@@ -35,6 +35,7 @@ TEST(Variant, NamesFromTheFileUpwards) {
             Variant::kKontext);
   EXPECT_EQ(by_name("flux1-krea-dev.safetensors"), Variant::kOther);
   EXPECT_EQ(by_name("developer/model.safetensors"), Variant::kUnknown);
+  EXPECT_EQ(by_name("/home/kontext/1/2/3/4/x.safetensors"), Variant::kUnknown);
   EXPECT_EQ(by_name(""), Variant::kUnknown);
 }
 
