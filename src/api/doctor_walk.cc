@@ -66,7 +66,7 @@ class Walker {
     NoteFolder(folder);
     for (const fs::path& entry : entries) {
       if (++entries_ > limits_.entries) truncated_ = true;
-      if (truncated_) return;
+      if (entries_ > limits_.entries) return;
       const fs::file_status status = fs::status(entry, ec);
       if (ec) {
         out_.notes.push_back(fmt::format("{}: {}", entry.string(), ec.message()));
