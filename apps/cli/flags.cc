@@ -81,7 +81,11 @@ void AddEngineFlags(CLI::App& c, EngineFlags& f) {
       ->group("Machine");
   c.add_option("--threads", f.engine.threads, "Threads (default: all)")->group("Machine");
   c.add_option("--memory-limit", f.memory_limit,
-               "Memory a run may allocate, as 6GiB (default: what is free)")
+               "Memory this process may hold, as 6GiB (default: what is free)")
+      ->group("Machine");
+  c.add_option("--cache", f.engine.cache,
+               "Folder for the embeddings of prompts, so that a prompt is encoded once (default: "
+               "none)")
       ->group("Machine");
 }
 

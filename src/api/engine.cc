@@ -1,8 +1,7 @@
 // kontext.h's Engine over edit/: threads, backend and model, opened once and used by many edits.
-#include <exception>
-#include <new>
 #include <utility>
 
+#include "api/guard.h"
 #include "base/threads.h"
 #include "base/version.h"
 #include "compute/registry.h"
@@ -11,21 +10,6 @@
 #include "model/model.h"
 
 namespace kontext {
-namespace {
-
-// The public boundary: whatever a library below us throws becomes a Status here.
-template <class F>
-auto Guard(const F& f) -> decltype(f()) {
-  try {
-    return f();
-  } catch (const std::bad_alloc&) {
-    return NoSpace("not enough memory; try a smaller --size");
-  } catch (const std::exception& e) {
-    return Internal("a library failed: {}", e.what());
-  }
-}
-
-}  // namespace
 
 std::string Version() { return kVersion; }
 
@@ -33,6 +17,7 @@ struct Engine::Impl {
   EngineOptions options;
   std::unique_ptr<Ops> ops;
   std::unique_ptr<Model> model;  // after ops: its weights are in the backend's form
+  std::unique_ptr<PromptCache> prompts;
 };
 
 Engine::Engine(std::unique_ptr<Impl> impl) : impl_(std::move(impl)) {}
@@ -52,7 +37,8 @@ Result<Engine> Engine::Open(const EngineOptions& options) {
     KX_ASSIGN_OR_RETURN(impl->ops, MakeOps({options.backend, options.dtype}));
     const ModelFiles files{options.model, options.transformer, options.vae,   options.clip,
                            options.t5,    options.tokenizers,  options.loras, options.merge_loras};
-    KX_ASSIGN_OR_RETURN(impl->model, OpenModel(files, *impl->ops));
+    KX_ASSIGN_OR_RETURN(impl->model, OpenModel(files, *impl->ops, options.memory_limit));
+    impl->prompts = std::make_unique<PromptCache>(options.cache);
     return Engine(std::move(impl));
   });
 }
@@ -70,7 +56,7 @@ Result<std::vector<Edited>> Engine::Edit(const EditRequest& request, EditListene
       for (const std::string& note : impl_->model->adapters.Notes()) listener->OnNote(note);
     }
     return RunEdit(*impl_->model, *impl_->ops, request, impl_->options.memory_limit, count,
-                   {listener, nullptr});
+                   {listener, nullptr}, impl_->prompts.get());
   });
 }
 

@@ -15,6 +15,7 @@
 
 #include <cstdint>
 #include <memory>
+#include <span>
 #include <string>
 #include <string_view>
 #include <vector>
@@ -79,13 +80,11 @@ struct ConvOptions {
   int pad_end = 1;    // zero rows below and columns to the right
 };
 
-// The largest shapes that the ops of a plan meet: of products T, K and N (a convolution's are its
+// The largest shapes that some ops of a plan meet: of products T, K and N (a convolution's are its
 // pixels, its patch and its channels) and the elements of one result; of attention H, Tq, Tk, Dh.
 struct OpSizes {
   int64_t rows = 0, in = 0, out = 0, results = 0;
   int64_t heads = 0, queries = 0, keys = 0, channels = 0;
-
-  void Include(const OpSizes& other);
 };
 
 // Time spent in one kind of op since tracing was switched on.
@@ -105,8 +104,8 @@ class Ops {
   // latents and the vectors are F32 always.)
   virtual DType activation_dtype() const = 0;
 
-  // At most the memory that ops of these sizes leave this backend with, and what it holds now.
-  virtual int64_t ScratchBytes(const OpSizes& sizes) const;
+  // At most the memory that ops of all these sizes leave this backend with, and what it holds now.
+  virtual int64_t ScratchBytes(std::span<const OpSizes> groups) const;
   virtual int64_t HeldScratchBytes() const { return scratch_.bytes(); }
 
   // The first failure since the last call, which it clears.

@@ -67,21 +67,13 @@ std::vector<OpTrace> Ops::trace() const {
   return sorted;
 }
 
-void OpSizes::Include(const OpSizes& o) {
-  rows = std::max(rows, o.rows);
-  in = std::max(in, o.in);
-  out = std::max(out, o.out);
-  results = std::max(results, o.results);
-  heads = std::max(heads, o.heads);
-  queries = std::max(queries, o.queries);
-  keys = std::max(keys, o.keys);
-  channels = std::max(channels, o.channels);
-}
-
 // Of the default bodies of the fused ops: a product's result, two normed copies of an operand, one
 // of the heads.
-int64_t Ops::ScratchBytes(const OpSizes& s) const {
-  const int64_t values = std::max({s.results, 2 * s.rows * s.in, s.heads * s.queries * s.channels});
+int64_t Ops::ScratchBytes(std::span<const OpSizes> groups) const {
+  int64_t values = 0;
+  for (const OpSizes& s : groups) {
+    values = std::max({values, s.results, 2 * s.rows * s.in, s.heads * s.queries * s.channels});
+  }
   return values * SizeOf(DType::kF32);
 }
 

@@ -2,8 +2,9 @@
 #include "edit/edit.h"
 
 #include <chrono>
-#include <optional>
+#include <memory>
 
+#include "base/process_memory.h"
 #include "base/rng.h"
 #include "dit/dit.h"
 #include "edit/denoise.h"
@@ -11,11 +12,13 @@
 #include "edit/plan.h"
 #include "edit/prepare_image.h"
 #include "edit/prompt.h"
+#include "edit/prompt_cache.h"
 #include "edit/recipe.h"
 #include "edit/references.h"
 #include "edit/reporter.h"
 #include "edit/schedule.h"
 #include "edit/tokens.h"
+#include "io/mapped_ranges.h"
 #include "vae/vae.h"
 
 namespace kontext {
@@ -40,29 +43,54 @@ Result<Pixels> Decode(const Model& model, Ops& ops, const EditRequest& request,
   return WithAlphaOf(request.images[0], pixels);
 }
 
-}  // namespace
+Result<std::shared_ptr<const Prompt>> Encode(const Model& model, const PromptIds& ids,
+                                             const LikeProfile& like, int threads, Ops& ops,
+                                             PromptCache* cache, Reporter& report) {
+  const auto encode = [&] { return EncodePrompt(model, ids, like, ops, &report); };
+  if (cache == nullptr) return encode();
+  KX_ASSIGN_OR_RETURN(const std::string key, PromptKey(model, ids, like, ops, threads));
+  const Shape states{std::ssize(ids.t5), model.t5_config.model}, pooled{model.clip_config.hidden};
+  std::vector<std::string> notes;
+  auto prompt = cache->Get(key, states, pooled, encode, notes);
+  report.Notes(notes);
+  return prompt;
+}
 
-Result<std::vector<Edited>> RunEdit(const Model& model, Ops& ops, const EditRequest& request,
-                                    int64_t memory_limit, int threads, const EditWatch& watch) {
+Result<std::vector<Edited>> Run(const Model& model, Ops& ops, const EditRequest& request,
+                                int64_t memory_limit, int threads, const EditWatch& watch,
+                                PromptCache* cache) {
   // 1. The request, with every default filled in: sizes, steps, guidance, seed.
   KX_ASSIGN_OR_RETURN(const EditPlan plan, PlanEdit(request, model.defaults, EditLimits{}));
-  Reporter report(watch, plan, request);
+  Reporter report(watch, plan, request, model.paths);
   report.Notes(plan.notes);
 
   // 2. The instruction: T5 states [Tt, context] and CLIP's pooled vector [vec].
   report.Enter(Stage::kPrompt);
-  KX_ASSIGN_OR_RETURN(const Prompt prompt,
-                      EncodePrompt(model, request.prompt, *plan.like, ops, &report));
-  report.OnTensor("prompt.states", prompt.states.view());
-  report.OnTensor("prompt.pooled", prompt.pooled.view());
-  report.Notes(prompt.notes);
-  KX_RETURN_IF_ERROR(report.CheckFinite("encoding the prompt", prompt.states.view()));
-  std::optional<Prompt> negative;
+  KX_ASSIGN_OR_RETURN(const PromptIds ids_of_prompt,
+                      TokenizePrompt(model, request.prompt, *plan.like));
+  report.Notes(ids_of_prompt.notes);
+  PromptIds ids_of_negative;
   if (plan.two_passes) {
-    KX_ASSIGN_OR_RETURN(negative, EncodePrompt(model, *request.negative, *plan.like, ops, &report));
+    KX_ASSIGN_OR_RETURN(ids_of_negative, TokenizePrompt(model, *request.negative, *plan.like));
   }
-  const int64_t text_tokens = prompt.states.shape()[0];  // Tt
-  KX_RETURN_IF_ERROR(CheckMemory(plan, model, text_tokens, ops.activation_dtype(), memory_limit));
+  const int64_t text_tokens = std::ssize(ids_of_prompt.t5);  // Tt
+  KX_RETURN_IF_ERROR(ReserveMemory(plan, model,
+                                   {.text_tokens = text_tokens,
+                                    .negative_tokens = std::ssize(ids_of_negative.t5),
+                                    .pictures = request.count,
+                                    .previews = request.previews},
+                                   ops, memory_limit));
+  const auto encode = [&](const PromptIds& ids) {
+    return Encode(model, ids, *plan.like, threads, ops, cache, report);
+  };
+  KX_ASSIGN_OR_RETURN(const std::shared_ptr<const Prompt> prompt, encode(ids_of_prompt));
+  report.OnTensor("prompt.states", prompt->states.view());
+  report.OnTensor("prompt.pooled", prompt->pooled.view());
+  KX_RETURN_IF_ERROR(report.CheckFinite("encoding the prompt", prompt->states.view()));
+  std::shared_ptr<const Prompt> negative;
+  if (plan.two_passes) {
+    KX_ASSIGN_OR_RETURN(negative, encode(ids_of_negative));
+  }
 
   // 3. The references: pictures -> latents [H/8, W/8, 16] -> tokens [Tr, 64], clean through all
   // steps.
@@ -71,6 +99,7 @@ Result<std::vector<Edited>> RunEdit(const Model& model, Ops& ops, const EditRequ
                       EncodeReferences(model, ops, request, plan, report));
 
   if (request.previews) KX_RETURN_IF_ERROR(report.FitPreview(model, ops));
+  ReleaseFreedMemory();  // of text and autoencoder, so that the plan's stages do not add up
 
   // 4. Positions (index, y, x) of text, target and reference tokens, in that order.
   const Grid target{plan.size.height / 16, plan.size.width / 16};
@@ -84,15 +113,15 @@ Result<std::vector<Edited>> RunEdit(const Model& model, Ops& ops, const EditRequ
           : MakeSchedule(plan.steps, TimeShiftMu(model.scheduler, target_tokens));
 
   // 6. The transformer's run: what stays the same over the steps is computed here, once.
-  DitInputs inputs{prompt.states.view(),
-                   prompt.pooled.view(),
+  DitInputs inputs{prompt->states.view(),
+                   prompt->pooled.view(),
                    ids,
                    target_tokens,
                    {sigmas.begin(), sigmas.end() - 1},
                    plan.guidance,
                    plan.like->precision};
   report.Enter(Stage::kSteps);
-  KX_ASSIGN_OR_RETURN(const auto run,
+  KX_ASSIGN_OR_RETURN(std::unique_ptr<DitRun> run,
                       DitRun::Create(model.dit_config, model.dit, inputs, ops, &report));
   std::unique_ptr<DitRun> negative_run;
   if (negative) {
@@ -123,15 +152,32 @@ Result<std::vector<Edited>> RunEdit(const Model& model, Ops& ops, const EditRequ
                                tokens.view(), target_tokens,
                                [&](const StepDone& done) { report.Step(done, target); }));
 
-    // 9. Tokens -> latents -> picture.
+    // 9. Tokens -> latents -> picture. The last one has the run's memory for itself.
     report.Enter(Stage::kDecode);
+    if (i + 1 == request.count) {
+      run.reset();
+      negative_run.reset();
+      ReleaseFreedMemory();
+    }
     Unpack(x, latents.view());
     KX_ASSIGN_OR_RETURN(Pixels pixels, Decode(model, ops, request, latents.view(), report));
     pictures.push_back({std::move(pixels), seed,
                         MakeRecipe(request, plan, seed, model, ops, threads), SecondsSince(begin)});
+    KX_RETURN_IF_ERROR(CheckUnchanged(model.paths));
     report.Picture(pictures.back());
   }
   report.Enter(Stage::kDone);
+  return pictures;
+}
+
+}  // namespace
+
+Result<std::vector<Edited>> RunEdit(const Model& model, Ops& ops, const EditRequest& request,
+                                    int64_t memory_limit, int threads, const EditWatch& watch,
+                                    PromptCache* cache) {
+  auto pictures = Run(model, ops, request, memory_limit, threads, watch, cache);
+  // Numbers read of a file that was cut short are zeros: whatever came of them, this is the reason.
+  KX_RETURN_IF_ERROR(CheckUnchanged(model.paths));
   return pictures;
 }
 

@@ -6,6 +6,7 @@
 
 #include "base/status.h"
 #include "compute/ops.h"
+#include "edit/prompt_cache.h"
 #include "kontext/request.h"
 #include "model/model.h"
 #include "tensor/observer.h"
@@ -19,9 +20,10 @@ struct EditWatch {
 };
 
 // Runs the request on the opened model. `memory_limit` in bytes, 0 for what is free; `threads` is
-// only written into the recipe (the caller has set them, base/threads.h).
+// only written down (the caller has set them, base/threads.h). `cache` may be null.
 Result<std::vector<Edited>> RunEdit(const Model& model, Ops& ops, const EditRequest& request,
-                                    int64_t memory_limit, int threads, const EditWatch& watch);
+                                    int64_t memory_limit, int threads, const EditWatch& watch,
+                                    PromptCache* cache = nullptr);
 
 }  // namespace kontext
 

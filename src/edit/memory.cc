@@ -1,82 +1,209 @@
 #include "edit/memory.h"
 
 #include <algorithm>
-#include <fstream>
-#include <limits>
-#include <string>
+#include <vector>
 
-#include "dit/dit.h"
+#include "base/process_memory.h"
+#include "edit/preview.h"
 #include "edit/sizes.h"
+#include "kontext/request.h"
 
 namespace kontext {
 namespace {
 
-// The value of "MemAvailable:   123 kB" in /proc/meminfo, in bytes; -1 if it cannot be read.
-int64_t MachineAvailable() {
-  std::ifstream file("/proc/meminfo");
-  std::string key, unit;
-  int64_t value = 0;
-  while (file >> key >> value >> unit) {
-    if (key == "MemAvailable:") return value * 1024;
-  }
-  return -1;
+constexpr int64_t kF32Bytes = 4;
+constexpr int64_t kSmallThings = 3 << 20;  // ids, names, tables, threads' stacks: together
+constexpr int64_t kMiB = 1 << 20;
+
+int64_t Pixels8(Size s, int channels) { return int64_t{s.width} * s.height * channels; }
+int64_t Tokens(Size s) { return int64_t{s.width / 16} * (s.height / 16); }
+
+int64_t ReferenceTokens(const EditPlan& plan) {
+  int64_t sum = 0;
+  for (const Size& s : plan.reference_sizes) sum += Tokens(s);
+  return sum;
 }
 
-int64_t ReadNumber(const char* path) {  // -1: unlimited, or not there
-  std::ifstream file(path);
-  int64_t value = 0;
-  return file >> value ? value : -1;
+// The largest ops of one half of the autoencoder: convolutions with 3x3 patches over all pixels,
+// attention of one head over the latents.
+OpSizes VaeOps(const VaeConfig& c, Size s) {
+  const int64_t widest = *std::max_element(c.channels.begin(), c.channels.end());
+  const int64_t pixels = int64_t{s.width} * s.height, latents = pixels / (c.factor() * c.factor());
+  return {.rows = pixels,
+          .in = 9 * widest,
+          .out = widest,
+          .results = pixels * c.channels[std::min<size_t>(1, c.channels.size() - 1)],
+          .heads = 1,
+          .queries = latents,
+          .keys = latents,
+          .channels = c.channels.back()};
+}
+
+// The blocks, and the modulations of all steps.
+void AddDitOps(const DitConfig& c, const DitPlan& plan, std::vector<OpSizes>& met) {
+  const int64_t T = plan.tokens(), D = c.hidden;
+  met.push_back({.rows = T,
+                 .in = D + c.mlp,
+                 .out = std::max(c.mlp, 3 * D),
+                 .results = T * D,
+                 .heads = c.heads,
+                 .queries = T,
+                 .keys = T,
+                 .channels = c.head_dim()});
+  met.push_back({.rows = plan.steps, .in = D, .out = 6 * D, .results = plan.steps * 6 * D});
+  met.push_back({.rows = plan.text, .in = c.context, .out = D, .results = plan.text * D});
+}
+
+OpSizes T5Ops(const T5Config& c, int64_t tokens) {
+  const int64_t inner = c.heads * c.kv;
+  return {tokens,
+          std::max({c.model, c.ff, inner}),
+          std::max({c.model, c.ff, inner}),
+          tokens * c.model,
+          c.heads,
+          tokens,
+          tokens,
+          c.kv};
+}
+
+OpSizes ClipOps(const ClipConfig& c) {
+  return {c.positions,
+          std::max(c.hidden, c.ff),
+          std::max(c.hidden, c.ff),
+          c.positions * c.hidden,
+          c.heads,
+          c.positions,
+          c.positions,
+          c.hidden / c.heads};
 }
 
 Size Half(Size s) { return FlooredTo({s.width / 2, s.height / 2}, EditLimits{}.multiple); }
 
+// A smaller plan of the same shape: every picture halved.
+EditPlan Halved(EditPlan plan) {
+  plan.size = Half(plan.size);
+  for (Size& s : plan.reference_sizes) s = Half(s);
+  return plan;
+}
+
+std::string SizeThatFits(EditPlan plan, const NetworkConfigs& configs, const MemoryRequest& request,
+                         const Ops& ops, int64_t room) {
+  while (plan.size != Half(plan.size)) {
+    plan = Halved(plan);
+    const Result<MemoryPlan> memory = PlanMemory(plan, configs, request, ops);
+    if (!memory.ok() || memory->peak() > room) continue;
+    return fmt::format("pictures of {}x{} (--size, with references of that size) would fit",
+                       plan.size.width, plan.size.height);
+  }
+  return "no smaller picture fits";
+}
+
+int64_t RoundedUpMiB(int64_t bytes) { return (bytes + kMiB - 1) / kMiB; }
+
 }  // namespace
 
-int64_t AvailableBytes() {
-  int64_t bytes = MachineAvailable();
-  if (bytes < 0) bytes = std::numeric_limits<int64_t>::max();
-  const int64_t limit = ReadNumber("/sys/fs/cgroup/memory.max"),
-                used = ReadNumber("/sys/fs/cgroup/memory.current");
-  if (limit >= 0 && used >= 0) bytes = std::min(bytes, std::max<int64_t>(0, limit - used));
-  return bytes;
+NetworkConfigs ConfigsOf(const Model& m) {
+  return {m.clip_config, m.t5_config, m.vae_config, m.dit_config};
 }
 
-Result<int64_t> PlanBytes(const EditPlan& plan, const Model& model, int64_t text_tokens,
-                          DType activations) {
-  const auto tokens = [](Size s) { return int64_t{s.width / 16} * (s.height / 16); };
-  int64_t reference_tokens = 0, encode = 0;
+int64_t MemoryPlan::peak() const {
+  return std::max({prompt, references, steps, decode}) + workspace + kSmallThings;
+}
+
+Result<MemoryPlan> PlanMemory(const EditPlan& plan, const NetworkConfigs& c,
+                              const MemoryRequest& request, const Ops& ops) {
+  const DType dtype = ops.activation_dtype();
+  const int64_t Tt = request.text_tokens, Ti = Tokens(plan.size), Tr = ReferenceTokens(plan);
+  const int64_t width = c.dit.in_channels;
+  MemoryPlan memory;
+  std::vector<OpSizes> met = {T5Ops(c.t5, Tt), ClipOps(c.clip)};
+
+  // Text: states and pooled stay to the end; the empty prompt's states of weighted ones meanwhile.
+  const int64_t states = (Tt + request.negative_tokens) * c.t5.model * kF32Bytes;
+  KX_ASSIGN_OR_RETURN(const int64_t t5, T5Bytes(c.t5, Tt, dtype));
+  KX_ASSIGN_OR_RETURN(const int64_t clip, ClipBytes(c.clip, dtype));
+  const int64_t hidden = c.clip.positions * c.clip.hidden * kF32Bytes;
+  const bool empty_too = plan.like->weights == PromptWeights::kInterpolate;
+  memory.prompt =
+      states + std::max(t5 + (empty_too ? Tt * c.t5.model * kF32Bytes : 0), clip + hidden);
+
+  // References, one after the other: the scaled picture (8 bits; f32 while it is scaled, and again
+  // in [-1, 1]), activations, latents; the tokens stay.
+  const int64_t tokens_of_references = Tr * width * kF32Bytes;
   for (const Size& s : plan.reference_sizes) {
-    reference_tokens += tokens(s);
-    encode = std::max(encode, EncodeBytes(model.vae_config, s.height, s.width, activations));
+    const int64_t scaled = Pixels8(s, 4) + 2 * Pixels8(s, 3) * kF32Bytes;
+    const int64_t encode = EncodeBytes(c.vae, s.height, s.width, dtype);
+    memory.references = std::max(memory.references, states + tokens_of_references + scaled +
+                                                        encode + Tokens(s) * width * kF32Bytes);
+    met.push_back(VaeOps(c.vae, s));
   }
-  const DitPlan dit{text_tokens, tokens(plan.size), reference_tokens, plan.steps};
-  KX_ASSIGN_OR_RETURN(const int64_t one_run, DitRunBytes(model.dit_config, dit, activations));
-  const int64_t runs = one_run * (plan.two_passes ? 2 : 1);
-  const int64_t decode =
-      DecodeBytes(model.vae_config, plan.size.height, plan.size.width, activations) +
-      int64_t{plan.size.width} * plan.size.height * 3 * SizeOf(DType::kF32);
-  return std::max(
-      {encode, runs + decode});  // the run's memory is kept while the picture is decoded
+  if (request.previews) {
+    const Size chart{PreviewMap::kChartSide, PreviewMap::kChartSide};
+    memory.references =
+        std::max(memory.references, states + tokens_of_references + Pixels8(chart, 3) * 5 +
+                                        EncodeBytes(c.vae, chart.height, chart.width, dtype));
+    met.push_back(VaeOps(c.vae, chart));
+  }
+
+  // Steps: the run's arena (twice with true CFG), noise and its draw, tokens, two velocities,
+  // latents, ids and the rope table before it is copied.
+  const DitPlan dit{Tt, Ti, Tr, plan.steps};
+  KX_ASSIGN_OR_RETURN(int64_t runs, DitRunBytes(c.dit, dit, dtype));
+  if (plan.two_passes) {
+    KX_ASSIGN_OR_RETURN(const int64_t second,
+                        DitRunBytes(c.dit, {request.negative_tokens, Ti, Tr, plan.steps}, dtype));
+    runs += second;
+  }
+  AddDitOps(c.dit, dit, met);
+  const int64_t kept = states + tokens_of_references + (2 * Ti + Tr) * width * kF32Bytes;
+  const int64_t passing =
+      std::max(3 * Ti * width * kF32Bytes, dit.tokens() * c.dit.head_dim() * kF32Bytes);
+  const int64_t ids = 3 * dit.tokens() * static_cast<int64_t>(sizeof(TokenId));
+  memory.steps = kept + runs + passing + ids;
+
+  // The last picture: the run has gone. Earlier ones are decoded beside it, and kept.
+  const int64_t done = int64_t{request.pictures} * Pixels8(plan.size, 4);
+  memory.steps += done;
+  memory.decode = kept + ids + done + (request.pictures > 1 ? runs : 0) +
+                  DecodeBytes(c.vae, plan.size.height, plan.size.width, dtype) +
+                  Pixels8(plan.size, 3) * kF32Bytes + Pixels8(plan.size, 4);
+  met.push_back(VaeOps(c.vae, plan.size));
+  memory.workspace = ops.ScratchBytes(met);
+  return memory;
 }
 
-Status CheckMemory(const EditPlan& plan, const Model& model, int64_t text_tokens, DType activations,
-                   int64_t limit) {
-  const int64_t have = limit > 0 ? limit : AvailableBytes();
-  KX_ASSIGN_OR_RETURN(const int64_t need, PlanBytes(plan, model, text_tokens, activations));
-  if (need <= have) return Status();
-  EditPlan smaller = plan;
-  while (smaller.size != Half(smaller.size)) {
-    smaller.size = Half(smaller.size);
-    KX_ASSIGN_OR_RETURN(const int64_t bytes, PlanBytes(smaller, model, text_tokens, activations));
-    if (bytes > have) continue;
-    return NoSpace("{}x{} needs {} MiB of memory, {} MiB may be used; --size {}x{} needs {} MiB",
-                   plan.size.width, plan.size.height, need >> 20, have >> 20, smaller.size.width,
-                   smaller.size.height, bytes >> 20);
+Status ReserveMemory(const EditPlan& plan, const Model& model, const MemoryRequest& request,
+                     const Ops& ops, int64_t limit) {
+  const NetworkConfigs configs = ConfigsOf(model);
+  KX_ASSIGN_OR_RETURN(const MemoryPlan memory, PlanMemory(plan, configs, request, ops));
+  ReleaseFreedMemory();
+  const ProcessMemory now = MemoryOfProcess();
+  // Held already, and needed again: counted once.
+  const int64_t held = now.anonymous + now.pinned - ops.HeldScratchBytes();
+  const int64_t need = held + memory.peak();
+  const int64_t have = limit > 0 ? limit : held + now.mapped + AvailableBytes();
+  const int64_t largest =
+      std::max(model.t5_pages->spans().LargestBytes(), model.dit_pages->spans().LargestBytes());
+  if (need > have) {
+    return NoSpace(
+        "{}x{} needs {} MiB of memory ({} MiB of it are held already), {} MiB may be used; {}, or "
+        "--memory-limit {}MiB",
+        plan.size.width, plan.size.height, RoundedUpMiB(need), held / kMiB, have / kMiB,
+        SizeThatFits(plan, configs, request, ops, have - held - largest),
+        RoundedUpMiB(need + largest));
   }
-  return NoSpace(
-      "{}x{} needs {} MiB of memory, {} MiB may be used; no smaller --size fits with references of "
-      "this size",
-      plan.size.width, plan.size.height, need >> 20, have >> 20);
+  // Without a limit the system decides what stays; it would rather drop a page than fail.
+  const int64_t room = limit > 0 ? have - need : std::max(have - need, largest);
+  if (room < largest) {
+    return NoSpace(
+        "{}x{} needs {} MiB of memory and the largest block of weights {} MiB beside it, {} MiB "
+        "may be used; {}, or --memory-limit {}MiB",
+        plan.size.width, plan.size.height, RoundedUpMiB(need), RoundedUpMiB(largest), have / kMiB,
+        SizeThatFits(plan, configs, request, ops, have - held - largest),
+        RoundedUpMiB(need + largest));
+  }
+  KX_RETURN_IF_ERROR(model.t5_pages->SetBudget(room));
+  return model.dit_pages->SetBudget(room);
 }
 
 }  // namespace kontext

@@ -25,7 +25,7 @@ std::array<double, 3> BlockMean(ConstTensorView pixels, int64_t y, int64_t x, in
 
 // 256 x 256 pixels: patches of 32 in colours spread over the cube, each shaded from dark to light.
 Pixels ColourChart() {
-  constexpr int kSide = 256, kPatch = 32;
+  constexpr int kSide = PreviewMap::kChartSide, kPatch = 32;
   Pixels chart{kSide, kSide, 3, {}};
   for (int y = 0; y < kSide; ++y) {
     for (int x = 0; x < kSide; ++x) {

@@ -19,6 +19,8 @@ namespace kontext {
 // show false colours for any other autoencoder.)
 class PreviewMap {
  public:
+  static constexpr int kChartSide = 256;  // pixels of the picture it is fitted to
+
   PreviewMap() = default;  // not fitted
 
   // Fitted to a colour chart that the model's own encoder has seen.

@@ -11,41 +11,31 @@ namespace {
 constexpr int kChunk = 256;  // T5 tokens; ComfyUI's minimum and stable-diffusion.cpp's chunk
 constexpr int32_t kT5End = 1, kT5Pad = 0;
 
-// The T5 ids of a prompt with one weight per id, cut and padded by the profile's rule.
-struct T5Input {
-  std::vector<int32_t> ids;
-  std::vector<float> weights;
-  int64_t chunk = 0;  // how many ids are encoded together; all of them but for kChunks256
-  bool weighted = false;
-};
-
-void Push(T5Input& in, int32_t id, float weight) {
-  in.ids.push_back(id);
-  in.weights.push_back(weight);
+void Push(PromptIds& in, int32_t id, float weight) {
+  in.t5.push_back(id);
+  in.t5_weights.push_back(weight);
 }
 
-Result<T5Input> WeightedT5(const Model& model, const std::vector<WeightedText>& parts,
-                           T5Padding padding) {
-  T5Input raw;
+Status WeightedT5(const Model& model, const std::vector<WeightedText>& parts, T5Padding padding,
+                  PromptIds& out) {
+  PromptIds raw;
   for (const WeightedText& part : parts) {
     KX_ASSIGN_OR_RETURN(const TokenIds ids, model.t5_tokens.EncodeWhole(part.text));
     for (size_t i = 0; i + 1 < ids.ids.size(); ++i)
       Push(raw, ids.ids[i], part.weight);  // all but the EOS
     raw.weighted |= part.weight != 1.0f;
   }
-  T5Input out;
   out.weighted = raw.weighted;
-  for (size_t i = 0; i < raw.ids.size(); ++i) {
+  for (size_t i = 0; i < raw.t5.size(); ++i) {
     // sd.cpp t5.hpp pad_tokens: every chunk is 255 ids and an EOS.
     if (padding == T5Padding::kChunks256 && i > 0 && i % (kChunk - 1) == 0) Push(out, kT5End, 1.0f);
-    Push(out, raw.ids[i], raw.weights[i]);
+    Push(out, raw.t5[i], raw.t5_weights[i]);
   }
   Push(out, kT5End, 1.0f);
   const bool chunks = padding == T5Padding::kChunks256;
-  while (out.ids.size() < kChunk || (chunks && out.ids.size() % kChunk != 0))
-    Push(out, kT5Pad, 1.0f);
-  out.chunk = chunks ? kChunk : static_cast<int64_t>(out.ids.size());
-  return out;
+  while (out.t5.size() < kChunk || (chunks && out.t5.size() % kChunk != 0)) Push(out, kT5Pad, 1.0f);
+  out.t5_chunk = chunks ? kChunk : static_cast<int64_t>(out.t5.size());
+  return Status();
 }
 
 std::string CutNote(const char* who, const TokenIds& ids, int length) {
@@ -64,17 +54,17 @@ Status EncodeChunks(const Model& model, const std::vector<int32_t>& ids, int64_t
 }
 
 // ComfyUI's ClipTokenWeightEncoder: z = z_empty + (z - z_empty) * weight, against the empty prompt.
-Status Interpolate(const Model& model, const T5Input& in, Ops& ops, Observer* observer,
+Status Interpolate(const Model& model, const PromptIds& in, Ops& ops, Observer* observer,
                    TensorView states) {
   KX_ASSIGN_OR_RETURN(Tensor empty, Tensor::Allocate(DType::kF32, states.shape()));
-  std::vector<int32_t> ids(in.ids.size(), kT5Pad);
+  std::vector<int32_t> ids(in.t5.size(), kT5Pad);
   ids[0] = kT5End;
-  KX_RETURN_IF_ERROR(EncodeChunks(model, ids, in.chunk, ops, observer, empty.view()));
+  KX_RETURN_IF_ERROR(EncodeChunks(model, ids, in.t5_chunk, ops, observer, empty.view()));
   const int64_t width = states.dim(1);
   for (int64_t t = 0; t < states.dim(0); ++t) {
     float* z = states.As<float>() + t * width;
     const float* e = empty.view().As<float>() + t * width;
-    const float weight = in.weights[static_cast<size_t>(t)];
+    const float weight = in.t5_weights[static_cast<size_t>(t)];
     for (int64_t d = 0; d < width && weight != 1.0f; ++d) z[d] = e[d] + (z[d] - e[d]) * weight;
   }
   return Status();
@@ -82,14 +72,14 @@ Status Interpolate(const Model& model, const T5Input& in, Ops& ops, Observer* ob
 
 // stable-diffusion.cpp's conditioner: every state times its weight, then all times mean before /
 // mean after.
-void ScaleToMean(const T5Input& in, TensorView states) {
+void ScaleToMean(const PromptIds& in, TensorView states) {
   const int64_t width = states.dim(1);
   double before = 0, after = 0;
   for (int64_t t = 0; t < states.dim(0); ++t) {
     float* z = states.As<float>() + t * width;
     for (int64_t d = 0; d < width; ++d) {
       before += z[d];
-      z[d] *= in.weights[static_cast<size_t>(t)];
+      z[d] *= in.t5_weights[static_cast<size_t>(t)];
       after += z[d];
     }
   }
@@ -110,48 +100,53 @@ Result<TokenIds> WeightedClip(const Model& model, const std::vector<WeightedText
 
 }  // namespace
 
-Result<Prompt> EncodePrompt(const Model& model, const std::string& text, const LikeProfile& like,
-                            Ops& ops, Observer* observer) {
-  Prompt prompt;
-  T5Input t5;
+Result<PromptIds> TokenizePrompt(const Model& model, const std::string& text,
+                                 const LikeProfile& like) {
+  PromptIds prompt;
   TokenIds clip;
   const int clip_length = static_cast<int>(model.clip_config.positions);
   if (like.weights == PromptWeights::kNone) {
     const int length = model.t5_tokens.max_length();
     KX_ASSIGN_OR_RETURN(const TokenIds ids, model.t5_tokens.Encode(text, length));
     if (ids.dropped > 0) prompt.notes.push_back(CutNote("T5", ids, length));
-    t5.ids = ids.ids;
-    t5.chunk = static_cast<int64_t>(t5.ids.size());
+    prompt.t5 = ids.ids;
+    prompt.t5_chunk = static_cast<int64_t>(ids.ids.size());
     KX_ASSIGN_OR_RETURN(clip, model.clip_tokens.Encode(text, clip_length));
   } else {
     const std::vector<WeightedText> parts = ParsePromptWeights(text);
-    KX_ASSIGN_OR_RETURN(t5, WeightedT5(model, parts, like.t5));
+    KX_RETURN_IF_ERROR(WeightedT5(model, parts, like.t5, prompt));
     KX_ASSIGN_OR_RETURN(clip, WeightedClip(model, parts, clip_length));
   }
   if (clip.dropped > 0) prompt.notes.push_back(CutNote("CLIP", clip, clip_length));
+  prompt.clip = clip.ids;
+  return prompt;
+}
 
-  const auto tokens = static_cast<int64_t>(t5.ids.size());
-  KX_ASSIGN_OR_RETURN(prompt.states,
+Result<std::shared_ptr<const Prompt>> EncodePrompt(const Model& model, const PromptIds& ids,
+                                                   const LikeProfile& like, Ops& ops,
+                                                   Observer* observer) {
+  auto prompt = std::make_shared<Prompt>();
+  const auto tokens = static_cast<int64_t>(ids.t5.size());
+  KX_ASSIGN_OR_RETURN(prompt->states,
                       Tensor::Allocate(DType::kF32, {tokens, model.t5_config.model}));
-  const TensorView states = prompt.states.view();  // [Tt, context]
-  KX_RETURN_IF_ERROR(EncodeChunks(model, t5.ids, t5.chunk, ops, observer, states));
-  if (t5.weighted && like.weights == PromptWeights::kInterpolate) {
-    KX_RETURN_IF_ERROR(Interpolate(model, t5, ops, observer, states));
-  } else if (t5.weighted) {
-    ScaleToMean(t5, states);
+  const TensorView states = prompt->states.view();  // [Tt, context]
+  KX_RETURN_IF_ERROR(EncodeChunks(model, ids.t5, ids.t5_chunk, ops, observer, states));
+  if (ids.weighted && like.weights == PromptWeights::kInterpolate) {
+    KX_RETURN_IF_ERROR(Interpolate(model, ids, ops, observer, states));
+  } else if (ids.weighted) {
+    ScaleToMean(ids, states);
   }
 
   const int64_t width = model.clip_config.hidden;
   KX_ASSIGN_OR_RETURN(Tensor hidden,
-                      Tensor::Allocate(DType::kF32, {clip_length, width}));  // [77, vec]
+                      Tensor::Allocate(DType::kF32, {std::ssize(ids.clip), width}));  // [77, vec]
   KX_RETURN_IF_ERROR(
-      EncodeClip(model.clip_config, model.clip, clip.ids, ops, observer, hidden.view()));
-  KX_ASSIGN_OR_RETURN(prompt.pooled, Tensor::Allocate(DType::kF32, {width}));
-  const int64_t row = PooledPosition(model.clip_config, clip.ids);
-  std::copy_n(hidden.view().As<float>() + row * width, width, prompt.pooled.view().As<float>());
-  prompt.clip_ids = clip.ids;
-  prompt.t5_ids = t5.ids;
-  return prompt;
+      EncodeClip(model.clip_config, model.clip, ids.clip, ops, observer, hidden.view()));
+  KX_ASSIGN_OR_RETURN(prompt->pooled, Tensor::Allocate(DType::kF32, {width}));
+  const int64_t row = PooledPosition(model.clip_config, ids.clip);
+  std::copy_n(hidden.view().As<float>() + row * width, width, prompt->pooled.view().As<float>());
+  model.ReleaseTextEncoders();
+  return std::shared_ptr<const Prompt>(std::move(prompt));
 }
 
 }  // namespace kontext

@@ -2,11 +2,13 @@
 
 #include "base/status.h"
 #include "edit/finite.h"
+#include "io/mapped_ranges.h"
 
 namespace kontext {
 
-Reporter::Reporter(const EditWatch& watch, const EditPlan& plan, const EditRequest& request)
-    : watch_(watch) {
+Reporter::Reporter(const EditWatch& watch, const EditPlan& plan, const EditRequest& request,
+                   const std::vector<std::string>& files)
+    : watch_(watch), files_(files) {
   progress_.pictures = request.count;
   progress_.steps = plan.steps;
 }
@@ -17,7 +19,7 @@ void Reporter::OnTensor(std::string_view name, ConstTensorView value) {
 
 bool Reporter::Cancelled() {
   return (watch_.listener != nullptr && watch_.listener->Cancelled()) ||
-         (watch_.tap != nullptr && watch_.tap->Cancelled());
+         (watch_.tap != nullptr && watch_.tap->Cancelled()) || !CheckUnchanged(files_).ok();
 }
 
 void Reporter::Notes(const std::vector<std::string>& notes) {

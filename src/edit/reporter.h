@@ -17,7 +17,9 @@ namespace kontext {
 
 class Reporter : public Observer {
  public:
-  Reporter(const EditWatch& watch, const EditPlan& plan, const EditRequest& request);
+  // `files`: the model's; a run also ends when one of them changes.
+  Reporter(const EditWatch& watch, const EditPlan& plan, const EditRequest& request,
+           const std::vector<std::string>& files);
 
   void OnTensor(std::string_view name, ConstTensorView value) override;
   bool Cancelled() override;
@@ -36,6 +38,7 @@ class Reporter : public Observer {
   Pixels DrawPreview(const StepDone& done, Grid target) const;
 
   EditWatch watch_;
+  const std::vector<std::string>& files_;
   PreviewMap preview_;
   Progress progress_;
   double step_seconds_ = 0;  // of all steps so far

@@ -4,6 +4,8 @@
 #include <functional>
 #include <span>
 
+#include "base/process_memory.h"
+#include "io/mapped_ranges.h"
 #include "model/fingerprint.h"
 #include "weights/dialect.h"
 #include "weights/loader.h"
@@ -20,12 +22,29 @@ struct Network {
   std::function<void(WeightVisitor&)> visit;
 };
 
-Status LoadNetwork(const Network& network, const Parts& parts, const Adapters& adapters, Ops& ops) {
+Result<WeightSpans> LoadNetwork(const Network& network, const Parts& parts,
+                                const Adapters& adapters, bool in_place, Ops& ops) {
   const PartSource& from = parts.of(network.part);
   KX_ASSIGN_OR_RETURN(const auto source,
                       CheckpointSource::Create(from.file->tensors(), from.path, network.dialects));
   AdaptedSource adapted = adapters.On(*source);
-  return LoadWeights(network.visit, adapted, ops);
+  WeightSpans spans;
+  KX_RETURN_IF_ERROR(LoadWeights(network.visit, adapted, ops, {in_place, &spans}));
+  spans.Release();  // what loading has read of them
+  return spans;
+}
+
+bool CopiesFit(const Network& network, const Ops& ops, int64_t memory_limit) {
+  const int64_t bytes = CountWeights(network.visit).parameters * SizeOf(ops.activation_dtype());
+  return bytes <= (memory_limit > 0 ? memory_limit : AvailableBytes()) / 4 * 3;
+}
+
+std::vector<std::string> PathsOf(std::span<const WeightFile* const> files) {
+  std::vector<std::string> paths;
+  for (const WeightFile* file : files) {
+    paths.insert(paths.end(), file->files().begin(), file->files().end());
+  }
+  return paths;
 }
 
 Result<Adapters> OpenAdapters(const ModelFiles& files, std::span<const Network> networks) {
@@ -58,7 +77,12 @@ std::string NameOf(const Parts& parts) {
 
 }  // namespace
 
-Result<std::unique_ptr<Model>> OpenModel(const ModelFiles& files, Ops& ops) {
+void Model::ReleaseTextEncoders() const {
+  clip_pages.Release();
+  t5_pages->spans().Release();
+}
+
+Result<std::unique_ptr<Model>> OpenModel(const ModelFiles& files, Ops& ops, int64_t memory_limit) {
   KX_ASSIGN_OR_RETURN(Parts parts, OpenParts(files));
   KX_ASSIGN_OR_RETURN(const PartConfigs configs, ReadPartConfigs(parts));
   const fs::path tokenizers = parts.tokenizers;
@@ -94,13 +118,26 @@ Result<std::unique_ptr<Model>> OpenModel(const ModelFiles& files, Ops& ops) {
   };
   KX_ASSIGN_OR_RETURN(m.adapters, OpenAdapters(files, networks));
   for (const Network& network : networks) {
-    KX_RETURN_IF_ERROR(LoadNetwork(network, parts, m.adapters, ops));
+    const bool text = network.part == Part::kClip || network.part == Part::kT5;
+    const bool in_place = text || !CopiesFit(network, ops, memory_limit);
+    KX_ASSIGN_OR_RETURN(WeightSpans pages, LoadNetwork(network, parts, m.adapters, in_place, ops));
+    if (network.part == Part::kClip) m.clip_pages = std::move(pages);
+    if (network.part == Part::kT5) {
+      KX_ASSIGN_OR_RETURN(m.t5_pages, Residency::Create(std::move(pages)));
+    } else if (network.part == Part::kTransformer) {
+      KX_ASSIGN_OR_RETURN(m.dit_pages, Residency::Create(std::move(pages)));
+    }
   }
+  m.t5.watch = m.t5_pages.get();
+  m.dit.watch = m.dit_pages.get();
 
-  std::vector<std::string> paths;
-  for (const auto& file : parts.files)
-    paths.insert(paths.end(), file->files().begin(), file->files().end());
-  KX_ASSIGN_OR_RETURN(m.fingerprint, Fingerprint(paths));
+  std::vector<const WeightFile*> all;
+  for (const auto& file : parts.files) all.push_back(file.get());
+  m.paths = PathsOf(all);
+  KX_ASSIGN_OR_RETURN(m.fingerprint, Fingerprint(m.paths));
+  const WeightFile* const text[] = {parts.of(Part::kClip).file, parts.of(Part::kT5).file};
+  KX_ASSIGN_OR_RETURN(m.text_fingerprint, Fingerprint(PathsOf(text)));
+  KX_RETURN_IF_ERROR(CheckUnchanged(m.paths));
   m.files = std::move(parts.files);
   return model;
 }

@@ -18,6 +18,7 @@
 #include "tokenize/clip_bpe.h"
 #include "tokenize/t5_unigram.h"
 #include "vae/vae.h"
+#include "weights/residency.h"
 #include "weights/weight_file.h"
 
 namespace kontext {
@@ -47,10 +48,22 @@ struct Model {
   // The mapped files; the weights above may point into them, and into the adapters'.
   Adapters adapters;
   std::vector<std::unique_ptr<WeightFile>> files;
+  std::vector<std::string> paths;  // of all mapped files
+
+  // The pages of those files: CLIP's, and of the two networks that may be larger than memory.
+  WeightSpans clip_pages;
+  std::unique_ptr<Residency> t5_pages, dit_pages;
+  std::string text_fingerprint;  // of the text encoders' files
+  // After a prompt: nothing of the text encoders stays in memory.
+  void ReleaseTextEncoders() const;
 };
 
 // Reads every part, or says everything that is wrong with the first bad one.
-Result<std::unique_ptr<Model>> OpenModel(const ModelFiles& files, Ops& ops);
+// Copies of weights in a form that the backend likes better are made only where they fit into three
+// quarters of `memory_limit` bytes (0: of what is free); never of the text encoders, which are used
+// once a prompt.
+Result<std::unique_ptr<Model>> OpenModel(const ModelFiles& files, Ops& ops,
+                                         int64_t memory_limit = 0);
 
 }  // namespace kontext
 

@@ -306,8 +306,9 @@ Status Attend(ConstTensorView q, ConstTensorView k, ConstTensorView v, const Att
   return Status();
 }
 
-int64_t AttentionScratchBytes(int64_t heads, int64_t queries, int64_t keys, int64_t channels) {
-  if (heads == 0 || queries == 0) return 0;
+void AttentionSlots(int64_t heads, int64_t queries, int64_t keys, int64_t channels,
+                    SlotBytes& bytes) {
+  if (heads == 0 || queries == 0) return;
   AttentionCall c;
   c.channels = channels;
   c.block_keys = BlockKeys(channels);
@@ -315,9 +316,13 @@ int64_t AttentionScratchBytes(int64_t heads, int64_t queries, int64_t keys, int6
   const int64_t group = HeadsPerGroup(heads, queries, threads);
   const int64_t padded_keys = CeilDiv(keys, kPanelRows) * kPanelRows;
   const int64_t padded_channels = CeilDiv(channels, kPanelRows) * kPanelRows;
-  const int64_t packed = padded_keys * channels + padded_channels * keys;
-  const int64_t bias = queries + keys + PanelColumns();
-  return (group * (packed + bias) + threads * ThreadFloats(c)) * SizeOf(DType::kF32);
+  const auto raise = [&](Slot slot, int64_t floats) {
+    int64_t& b = bytes[static_cast<size_t>(slot)];
+    b = std::max(b, floats * SizeOf(DType::kF32));
+  };
+  raise(Slot::kRowPanels, group * (padded_keys * channels + padded_channels * keys));
+  raise(Slot::kBias, group * (queries + keys + PanelColumns()));
+  raise(Slot::kThreads, threads * ThreadFloats(c));
 }
 
 }  // namespace kontext::cpu

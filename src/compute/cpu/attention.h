@@ -34,8 +34,9 @@ struct AttentionCall {
 // Status-returning body of Ops::Attention.
 Status Attend(ConstTensorView q, ConstTensorView k, ConstTensorView v, const AttentionOptions& o,
               TensorView dst, Workspace& space);
-// The most it takes of the workspace.
-int64_t AttentionScratchBytes(int64_t heads, int64_t queries, int64_t keys, int64_t channels);
+// The most it takes of the workspace: raises `bytes` to that.
+void AttentionSlots(int64_t heads, int64_t queries, int64_t keys, int64_t channels,
+                    SlotBytes& bytes);
 
 }  // namespace kontext::cpu
 

@@ -1,5 +1,7 @@
 #include "compute/cpu/cpu_ops.h"
 
+#include <algorithm>
+#include <numeric>
 #include <utility>
 
 #include "compute/cpu/attention.h"
@@ -28,13 +30,20 @@ const float* Vector(const ConstTensorView& v) { return v.empty() ? nullptr : v.A
 
 }  // namespace
 
-int64_t CpuOps::ScratchBytes(const OpSizes& s) const {
-  const int64_t product = ProductScratchBytes(s.rows, s.in, s.out);
-  const int64_t attention = AttentionScratchBytes(s.heads, s.queries, s.keys, s.channels);
-  if (plan_.path == ProductPath::kWiden) return product + attention;
-  // An operand and a result in oneDNN's dtypes; its scratchpads are small beside those.
-  return product + attention + s.rows * s.in * SizeOf(activation_dtype()) +
-         s.results * SizeOf(DType::kF32);
+// Every slot of the workspace stays at its largest.
+int64_t CpuOps::ScratchBytes(std::span<const OpSizes> groups) const {
+  SlotBytes most{};
+  for (const OpSizes& s : groups) {
+    SlotBytes bytes{};
+    ProductSlots(s.rows, s.in, s.out, bytes);
+    AttentionSlots(s.heads, s.queries, s.keys, s.channels, bytes);
+    if (plan_.path == ProductPath::kLibrary) {  // oneDNN's scratchpads are small beside these
+      bytes[static_cast<size_t>(Slot::kOperand)] = s.rows * s.in * SizeOf(activation_dtype());
+      bytes[static_cast<size_t>(Slot::kResult)] = s.results * SizeOf(DType::kF32);
+    }
+    for (size_t i = 0; i < most.size(); ++i) most[i] = std::max(most[i], bytes[i]);
+  }
+  return std::accumulate(most.begin(), most.end(), int64_t{0});
 }
 
 Result<ConstTensorView> CpuOps::As(DType dtype, const ConstTensorView& view) {

@@ -25,7 +25,7 @@ class CpuOps : public Ops {
   DType activation_dtype() const override {
     return plan_.bf16_activations ? DType::kBF16 : DType::kF32;
   }
-  int64_t ScratchBytes(const OpSizes& sizes) const override;
+  int64_t ScratchBytes(std::span<const OpSizes> groups) const override;
   int64_t HeldScratchBytes() const override { return space_.held_bytes(); }
 
  private:

@@ -226,11 +226,17 @@ Status Multiply(const std::vector<ProductTerm>& terms, const Epilogue& epilogue,
   return Status();
 }
 
-int64_t ProductScratchBytes(int64_t rows, int64_t depth, int64_t columns) {
+void ProductSlots(int64_t rows, int64_t depth, int64_t columns, SlotBytes& bytes) {
   const int64_t m = RoundUp(std::min(rows, kChunkRows), kPanelRows);
   const int64_t n = RoundUp(std::min(columns, kChunkColumns), PanelColumns());
   const int64_t slice = std::min(RoundUp(depth, 8), kSlice);
-  return ((m + n) * slice + (depth > kSlice ? m * n : 0)) * SizeOf(DType::kF32);
+  const auto raise = [&](Slot slot, int64_t floats) {
+    int64_t& b = bytes[static_cast<size_t>(slot)];
+    b = std::max(b, floats * SizeOf(DType::kF32));
+  };
+  raise(Slot::kRowPanels, m * slice);
+  raise(Slot::kColumnPanels, n * slice);
+  if (depth > kSlice) raise(Slot::kSums, m * n);
 }
 
 }  // namespace kontext::cpu

@@ -67,8 +67,9 @@ struct ProductTerm {
 // The sum of the terms, at least one, finished by `epilogue` into dst [T,N]: see Epilogue.
 Status Multiply(const std::vector<ProductTerm>& terms, const Epilogue& epilogue, TensorView dst,
                 Workspace& space);
-// The most it takes of the workspace for src [rows, depth] and a result [rows, columns].
-int64_t ProductScratchBytes(int64_t rows, int64_t depth, int64_t columns);
+// The most it takes of the workspace for src [rows, depth] and a result [rows, columns]: raises
+// `bytes` to that.
+void ProductSlots(int64_t rows, int64_t depth, int64_t columns, SlotBytes& bytes);
 
 }  // namespace kontext::cpu
 

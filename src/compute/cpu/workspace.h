@@ -26,6 +26,9 @@ enum class Slot : uint8_t {
   kCount
 };
 
+// Bytes of every slot.
+using SlotBytes = std::array<int64_t, static_cast<size_t>(Slot::kCount)>;
+
 class Workspace {
  public:
   // `bytes` on a 64-byte boundary, contents undefined, valid until the slot's next request.

@@ -1,0 +1,222 @@
+// The memory plan kept to: what an edit really takes, no allocation in the step loop, weights
+// streamed under a limit, embeddings cached, a model file cut short.
+#include "edit/memory.h"
+
+#include <gtest/gtest.h>
+#include <malloc.h>
+#include <unistd.h>
+
+#include <atomic>
+#include <cstdio>
+#include <cstdlib>
+#include <filesystem>
+#include <regex>
+#include <thread>
+
+#include "base/process_memory.h"
+#include "edit/edit.h"
+#include "pipeline/golden_case.h"
+#include "weights/loader.h"
+#include "weights/random_source.h"
+
+namespace {
+std::atomic<int64_t> buffers_allocated = 0;
+}  // namespace
+
+// Every Buffer of the library is one of these calls: counted on its way to the allocator.
+extern "C" void* aligned_alloc(size_t alignment, size_t bytes) {
+  ++buffers_allocated;
+  return memalign(alignment, bytes);
+}
+
+namespace kontext::testing {
+namespace {
+
+namespace fs = std::filesystem;
+
+double MiB(int64_t bytes) { return static_cast<double>(bytes) / 0x1p20; }
+
+// The most anonymous memory of the process, looked at every half millisecond.
+class AnonymousPeak {
+ public:
+  AnonymousPeak()
+      : thread_([this] {
+          while (!ended_) {
+            peak_ = std::max(peak_.load(), MemoryOfProcess().anonymous);
+            std::this_thread::sleep_for(std::chrono::microseconds(500));
+          }
+        }) {}
+  int64_t End() {
+    ended_ = true;
+    thread_.join();
+    return peak_;
+  }
+
+ private:
+  std::atomic<bool> ended_ = false;
+  std::atomic<int64_t> peak_ = 0;
+  std::thread thread_;
+};
+
+class MemoryTest : public ::testing::Test {
+ protected:
+  void SetUp() override {
+    setup_ = OpenMini("cpu", "f32");
+    ASSERT_TRUE(setup_.model != nullptr);
+    request_ = GoldenCases().front().request;
+    request_.steps = 2;
+    folder_ = ::testing::TempDir() + "kontext-memory-" + std::to_string(getpid());
+    fs::create_directories(folder_);
+  }
+  void TearDown() override { fs::remove_all(folder_); }
+
+  Result<std::vector<Edited>> Run(EditListener* listener = nullptr, int64_t limit = 0,
+                                  PromptCache* cache = nullptr) {
+    return RunEdit(*setup_.model, *setup_.ops, request_, limit, 2, {listener, nullptr}, cache);
+  }
+  // A transformer of more width than the mini model's, with random weights.
+  void Widen() {
+    Model& m = *setup_.model;
+    m.dit_config.heads = 8;
+    m.dit_config.hidden = 8 * (m.dit_config.axes[0] + m.dit_config.axes[1] + m.dit_config.axes[2]);
+    m.dit_config.mlp = 4 * m.dit_config.hidden;
+    m.dit = DitWeights();
+    const auto visit = [&](WeightVisitor& v) { VisitDit(m.dit_config, m.dit, v); };
+    ASSERT_TRUE(LoadWeights(visit, wide_, *setup_.ops).ok());
+    request_.size = Size{256, 256};
+  }
+  // Plan and observation side by side: the plan is never less, and at most half too much.
+  void CompareWithPlan(const char* what) {
+    const EditPlan plan = *PlanEdit(request_, setup_.model->defaults, EditLimits{});
+    const auto memory =
+        PlanMemory(plan, ConfigsOf(*setup_.model),
+                   {.text_tokens = setup_.model->t5_tokens.max_length()}, *setup_.ops);
+    ASSERT_TRUE(memory.ok());
+    ReleaseFreedMemory();
+    const int64_t before = MemoryOfProcess().anonymous;
+    AnonymousPeak peak;
+    ASSERT_TRUE(Run().ok());
+    const int64_t observed = peak.End() - before;
+    std::printf("%s: planned %.1f MiB (workspace %.1f), observed %.1f MiB: %.2f, bound 1 to 1.5\n",
+                what, MiB(memory->peak()), MiB(memory->workspace), MiB(observed),
+                static_cast<double>(memory->peak()) / static_cast<double>(observed));
+    EXPECT_GE(memory->peak(), observed);
+    EXPECT_LE(memory->peak(), observed + observed / 2);
+  }
+
+  RandomSource wide_{DType::kBF16};  // before the model: its weights point in here
+  MiniSetup setup_;
+  EditRequest request_;
+  std::string folder_;
+};
+
+TEST_F(MemoryTest, PlanOfTheMiniModelIsKeptTo) { CompareWithPlan("mini, 128x128"); }
+
+TEST_F(MemoryTest, PlanOfAWiderModelIsKeptTo) {
+  Widen();
+  CompareWithPlan("8 heads, 256x256");
+}
+
+struct CountingListener : EditListener {
+  std::vector<int64_t> at_step;
+  void OnProgress(const Progress& p) override {
+    if (p.stage == Stage::kSteps && p.step > 0) at_step.push_back(buffers_allocated);
+  }
+};
+
+TEST_F(MemoryTest, TheStepLoopAllocatesNothing) {
+  request_.steps = 4;
+  CountingListener counting;
+  ASSERT_TRUE(Run(&counting).ok());
+  ASSERT_EQ(counting.at_step.size(), 4u);
+  EXPECT_GT(counting.at_step[0], 0);  // the counter counts
+  for (const int64_t count : counting.at_step) EXPECT_EQ(count, counting.at_step[0]);
+}
+
+// The limit that a refusal names is one that works, with the same picture; a section of weights
+// less is refused.
+TEST_F(MemoryTest, TheLimitARefusalNamesWorks) {
+  const auto free = Run();
+  ASSERT_TRUE(free.ok());
+  const auto refused = Run(nullptr, 1 << 20);
+  ASSERT_EQ(refused.code(), Code::kNoSpace);
+  std::smatch match;
+  const std::string message = refused.message();
+  ASSERT_TRUE(std::regex_search(message, match, std::regex("--memory-limit ([0-9]+)MiB")))
+      << message;
+  std::printf("refused: %s\n", message.c_str());
+  const int64_t limit = std::stoll(match[1]) << 20;
+  const auto limited = Run(nullptr, limit + (1 << 20));
+  ASSERT_TRUE(limited.ok()) << limited.message();
+  EXPECT_FALSE(setup_.model->dit_pages->AllFit());
+  EXPECT_EQ(limited->front().picture.data, free->front().picture.data);
+  EXPECT_EQ(Run(nullptr, limit - (8 << 20)).code(), Code::kNoSpace);
+}
+
+TEST_F(MemoryTest, CachedEmbeddingsChangeNothing) {
+  const auto plain = Run();
+  PromptCache memory("");
+  EXPECT_EQ(Run(nullptr, 0, &memory)->front().picture.data, plain->front().picture.data);
+  EXPECT_EQ(Run(nullptr, 0, &memory)->front().picture.data, plain->front().picture.data);
+  const auto cached_files = [&] {
+    return std::distance(fs::directory_iterator(folder_), fs::directory_iterator());
+  };
+  for (int i = 0; i < 2; ++i) {
+    PromptCache disk(folder_);
+    EXPECT_EQ(Run(nullptr, 0, &disk)->front().picture.data, plain->front().picture.data);
+    EXPECT_EQ(cached_files(), 1);
+  }
+}
+
+struct T5Watch : Observer {
+  int seen = 0;
+  void OnTensor(std::string_view name, ConstTensorView) override { seen += name == "t5.states"; }
+};
+
+TEST_F(MemoryTest, ACachedPromptIsNotEncodedAndADamagedEntryIs) {
+  const auto encoded = [&](PromptCache& cache) {
+    T5Watch watch;
+    EXPECT_TRUE(
+        RunEdit(*setup_.model, *setup_.ops, request_, 0, 2, {nullptr, &watch}, &cache).ok());
+    return watch.seen > 0;
+  };
+  PromptCache first(folder_), second(folder_), third(folder_), fourth(folder_);
+  EXPECT_TRUE(encoded(first));
+  EXPECT_FALSE(encoded(first));
+  EXPECT_FALSE(encoded(second));
+  const fs::path file = fs::directory_iterator(folder_)->path();
+  {  // one bit of the last number
+    std::FILE* f = std::fopen(file.c_str(), "r+b");
+    std::fseek(f, -3, SEEK_END);
+    const int byte = std::fgetc(f);
+    std::fseek(f, -3, SEEK_END);
+    std::fputc(byte ^ 1, f);
+    std::fclose(f);
+  }
+  EXPECT_TRUE(encoded(third));
+  EXPECT_FALSE(encoded(fourth));  // it was written anew
+  request_.prompt += "!";
+  EXPECT_TRUE(encoded(fourth));
+}
+
+struct Truncating : EditListener {
+  fs::path file;
+  void OnProgress(const Progress& p) override {
+    if (p.stage == Stage::kSteps && p.step == 1) fs::resize_file(file, 4096);
+  }
+};
+
+TEST_F(MemoryTest, AModelFileCutShortDuringAnEditIsAnError) {
+  const fs::path copy = fs::path(folder_) / "mini";
+  fs::copy(KX_SOURCE_DIR "/models/mini", copy, fs::copy_options::recursive);
+  setup_.model = *OpenModel({.model = copy.string()}, *setup_.ops);
+  Truncating truncating;
+  truncating.file = copy / "transformer/diffusion_pytorch_model.safetensors";
+  const auto edits = Run(&truncating);
+  EXPECT_EQ(edits.code(), Code::kBadInput);
+  EXPECT_NE(edits.message().find(truncating.file.string()), std::string::npos) << edits.message();
+  EXPECT_NE(edits.message().find("changed while it was in use"), std::string::npos);
+}
+
+}  // namespace
+}  // namespace kontext::testing
