@@ -66,7 +66,8 @@ struct EngineOptions {
   std::string dtype = {};    // "bf16", "f32"; empty: what suits the processor
   int threads = 0;           // 0: all this process may use
   // Bytes of anonymous and pinned memory that this process may hold, 0 for what is free; pages of
-  // mapped weights get what is left of them, and are streamed where they do not fit (docs/memory.md).
+  // mapped weights get what is left of them, and are streamed where they do not fit
+  // (docs/memory.md).
   int64_t memory_limit = 0;
   std::string cache = {};  // folder for embeddings of prompts; empty: they are kept in memory only
 };
