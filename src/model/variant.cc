@@ -58,8 +58,8 @@ ToldVariant TellVariant(const std::string& sha256, int64_t bytes,
   const std::filesystem::path whole(path);
   std::vector<std::string> parts;
   for (const auto& part : whole) parts.push_back(part.string());
-  // Hugging Face's cache names the model five folders above the file; a home folder says nothing.
-  constexpr size_t kMostParts = 6;
+  // Hugging Face's cache names the model four folders above the file; a home folder says nothing.
+  constexpr size_t kMostParts = 5;
   if (parts.size() > kMostParts) parts.erase(parts.begin(), parts.end() - kMostParts);
   for (auto part = parts.rbegin(); part != parts.rend(); ++part) {
     const Variant said = SaidBy(*part);
