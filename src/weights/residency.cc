@@ -1,5 +1,6 @@
 #include "weights/residency.h"
 
+#include <pthread.h>
 #include <sys/mman.h>
 #include <unistd.h>
 
@@ -9,7 +10,6 @@
 #include <limits>
 #include <mutex>
 #include <system_error>
-#include <thread>
 #include <utility>
 
 #include "io/mapped_ranges.h"
@@ -89,14 +89,24 @@ void WeightSpans::Release() const {
 // The thread that reads a section while another one is worked on.
 class Residency::Reader {
  public:
-  explicit Reader(const WeightSpans& spans) : spans_(spans), thread_([this] { Work(); }) {}
+  // (A std::thread may end the program, which nothing in the library does.)
+  static Result<std::unique_ptr<Reader>> Start(const WeightSpans& spans) {
+    std::unique_ptr<Reader> reader(new Reader(spans));
+    const int error = pthread_create(&reader->thread_, nullptr, &Main, reader.get());
+    if (error != 0) {
+      return NoSpace("no thread to read weights with: {}", std::generic_category().message(error));
+    }
+    reader->started_ = true;
+    return reader;
+  }
   ~Reader() {
+    if (!started_) return;
     {
       const std::lock_guard lock(mutex_);
       ended_ = true;
     }
     wake_.notify_one();
-    thread_.join();
+    pthread_join(thread_, nullptr);
   }
 
   // Reads `section` next, and gives up what it is reading unless that is `used`.
@@ -108,8 +118,22 @@ class Residency::Reader {
     }
     wake_.notify_one();
   }
+  // Gives up what is asked for; on return nothing is being read.
+  void Rest() {
+    std::unique_lock lock(mutex_);
+    wanted_ = used_ = -1;
+    resting_ = true;
+    idle_.wait(lock, [this] { return reading_ < 0; });
+    resting_ = false;
+  }
 
  private:
+  explicit Reader(const WeightSpans& spans) : spans_(spans) {}
+  static void* Main(void* reader) {
+    static_cast<Reader*>(reader)->Work();
+    return nullptr;
+  }
+
   void Work() {
     std::unique_lock lock(mutex_);
     while (true) {
@@ -121,13 +145,15 @@ class Residency::Reader {
       Read(section);
       lock.lock();
       reading_ = -1;
+      idle_.notify_one();
     }
   }
 
   // Whether `section`, which is being read, is still worth it.
   bool GoOn(int section) {
     const std::lock_guard lock(mutex_);
-    return !ended_ && (wanted_ < 0 || wanted_ == section || used_ == section);
+    if (ended_ || resting_) return false;
+    return wanted_ < 0 || wanted_ == section || used_ == section;
   }
 
   void Read(int section) {
@@ -149,10 +175,11 @@ class Residency::Reader {
 
   const WeightSpans& spans_;
   std::mutex mutex_;
-  std::condition_variable wake_;
+  std::condition_variable wake_, idle_;
   int wanted_ = -1, reading_ = -1, used_ = -1;
-  bool ended_ = false;
-  std::thread thread_;  // last: it uses the others
+  bool ended_ = false, resting_ = false;
+  bool started_ = false;
+  pthread_t thread_{};
 };
 
 Residency::Residency(WeightSpans spans) : spans_(std::move(spans)) {
@@ -176,11 +203,7 @@ Residency::~Residency() = default;
 Result<std::unique_ptr<Residency>> Residency::Create(WeightSpans spans) {
   std::unique_ptr<Residency> r(new Residency(std::move(spans)));
   KX_RETURN_IF_ERROR(r->SetBudget(std::numeric_limits<int64_t>::max()));
-  try {
-    r->reader_ = std::make_unique<Reader>(r->spans_);
-  } catch (const std::system_error& error) {
-    return NoSpace("no thread to read weights with: {}", error.what());
-  }
+  KX_ASSIGN_OR_RETURN(r->reader_, Reader::Start(r->spans_));
   return r;
 }
 
@@ -214,14 +237,19 @@ void Residency::Enter(int section) {
   const int left = std::exchange(current_, section);
   const int next = After(section);
   if (read_ahead_ && next < std::ssize(spans_.sections)) reader_->Ask(next, section);
-  if (left < 0 || IsKept(left) || left == next) return;
-  for (const ByteSpan& span : spans_.sections[static_cast<size_t>(left)]) ReleasePages(span);
+  if (left != next) LetGo(left);
 }
 
 void Residency::Leave() {
   const int left = std::exchange(current_, -1);
-  if (left < 0 || IsKept(left)) return;
-  for (const ByteSpan& span : spans_.sections[static_cast<size_t>(left)]) ReleasePages(span);
+  reader_->Rest();
+  LetGo(left);
+  if (left >= 0) LetGo(After(left));  // as much of it as was read ahead
+}
+
+void Residency::LetGo(int section) {
+  if (section < 0 || section >= std::ssize(spans_.sections) || IsKept(section)) return;
+  for (const ByteSpan& span : spans_.sections[static_cast<size_t>(section)]) ReleasePages(span);
 }
 
 }  // namespace kontext

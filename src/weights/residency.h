@@ -49,6 +49,7 @@ class Residency : public SectionWatch {
   explicit Residency(WeightSpans spans);
   bool IsKept(int section) const { return section >= spans_.repeated && section < kept_; }
   int After(int section) const;
+  void LetGo(int section);  // its pages, unless it is kept or none
 
   WeightSpans spans_;
   int kept_ = 0;            // repeated sections before this one stay

@@ -43,7 +43,7 @@ class SectionWatch {
  public:
   virtual ~SectionWatch() = default;
   virtual void Enter(int section) = 0;
-  virtual void Leave() = 0;  // done with the weights for now
+  virtual void Leave() = 0;  // done with the weights for now: nothing is read ahead any more
 };
 
 // Called once per entry of a weight table, in the order of the network's data flow. A visitor may
