@@ -3,6 +3,7 @@
 #include <filesystem>
 
 #include "model/published.h"
+#include "model/sha256.h"
 #include "weights/weight_file.h"
 
 namespace kontext {

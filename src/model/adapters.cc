@@ -25,13 +25,6 @@ Result<std::string> ConfigBeside(const std::string& path) {
   return ReadTextFile(config.string(), kMaxConfigBytes);
 }
 
-Result<std::string> Sha256OfFile(const std::string& path) {
-  KX_ASSIGN_OR_RETURN(const MappedFile file, MappedFile::Open(path));
-  Sha256 sha;
-  sha.Add({file.data(), static_cast<size_t>(file.size())});
-  return sha.Take();
-}
-
 // A folder as PEFT saves one stands for the adapter in it.
 std::string FileOf(const std::string& path) {
   std::error_code ec;

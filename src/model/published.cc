@@ -1,13 +1,7 @@
 #include "model/published.h"
 
-#include <fmt/format.h>
-#include <openssl/evp.h>
-
 #include <algorithm>
 #include <array>
-#include <memory>
-
-#include "io/mapped_file.h"
 
 namespace kontext {
 namespace {
@@ -49,20 +43,6 @@ const PublishedFile* PublishedBySize(int64_t bytes) {
 
 const PublishedFile* PublishedBySum(std::string_view sha256) {
   return FindPublished([&](const PublishedFile& f) { return f.sha256 == sha256; });
-}
-
-Result<std::string> Sha256OfFile(const std::string& path) {
-  KX_ASSIGN_OR_RETURN(const MappedFile file, MappedFile::Open(path));
-  const std::unique_ptr<EVP_MD_CTX, void (*)(EVP_MD_CTX*)> sha(EVP_MD_CTX_new(), EVP_MD_CTX_free);
-  std::array<unsigned char, EVP_MAX_MD_SIZE> digest{};
-  unsigned int length = 0;
-  const bool ok = sha != nullptr && EVP_DigestInit_ex(sha.get(), EVP_sha256(), nullptr) == 1 &&
-                  EVP_DigestUpdate(sha.get(), file.data(), static_cast<size_t>(file.size())) == 1 &&
-                  EVP_DigestFinal_ex(sha.get(), digest.data(), &length) == 1;
-  if (!ok) return Internal("SHA-256 is not available in this OpenSSL");
-  std::string hex;
-  for (unsigned int i = 0; i < length; ++i) hex += fmt::format("{:02x}", digest[i]);
-  return hex;
 }
 
 }  // namespace kontext

@@ -3,10 +3,7 @@
 #define KONTEXT_MODEL_PUBLISHED_H_
 
 #include <cstdint>
-#include <string>
 #include <string_view>
-
-#include "base/status.h"
 
 namespace kontext {
 
@@ -22,9 +19,6 @@ struct PublishedFile {
 // Null if no published file has that many bytes, or that sum.
 const PublishedFile* PublishedBySize(int64_t bytes);
 const PublishedFile* PublishedBySum(std::string_view sha256);
-
-// 64 hex digits. Reads the whole file: about a second per GB.
-Result<std::string> Sha256OfFile(const std::string& path);
 
 }  // namespace kontext
 

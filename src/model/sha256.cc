@@ -4,6 +4,8 @@
 
 #include <array>
 
+#include "io/mapped_file.h"
+
 namespace kontext {
 
 Sha256::Sha256() : context_(EVP_MD_CTX_new()) {
@@ -26,6 +28,13 @@ Result<std::string> Sha256::Take() {
   for (unsigned int i = 0; i < size; ++i) hex += fmt::format("{:02x}", digest[i]);
   ok_ = EVP_DigestInit_ex(context_, EVP_sha256(), nullptr) == 1;
   return hex;
+}
+
+Result<std::string> Sha256OfFile(const std::string& path) {
+  KX_ASSIGN_OR_RETURN(const MappedFile file, MappedFile::Open(path));
+  Sha256 sha;
+  sha.Add({file.data(), static_cast<size_t>(file.size())});
+  return sha.Take();
 }
 
 }  // namespace kontext

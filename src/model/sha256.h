@@ -1,4 +1,4 @@
-// SHA-256 of bytes as they come.
+// SHA-256 of bytes as they come, and of files.
 #ifndef KONTEXT_MODEL_SHA256_H_
 #define KONTEXT_MODEL_SHA256_H_
 
@@ -27,6 +27,9 @@ class Sha256 {
   evp_md_ctx_st* context_;
   bool ok_ = false;
 };
+
+// 64 hexadecimal digits. Reads the whole file: about a second per GB.
+Result<std::string> Sha256OfFile(const std::string& path);
 
 }  // namespace kontext
 

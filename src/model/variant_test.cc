@@ -3,6 +3,8 @@
 #include <gmock/gmock.h>
 #include <gtest/gtest.h>
 
+#include "model/sha256.h"
+
 namespace kontext {
 namespace {
 
