@@ -61,32 +61,15 @@ class Asker : public WeightVisitor {
  private:
   void Ask(const std::string& name, const Shape& shape) {
     if (!asked_.insert(name).second) return;
-    const auto pieces = source_.Find(name, shape);
+    auto pieces = source_.Find(name, shape);
     const std::string in_file = Quoted(source_.NameInSource(name));
     if (!pieces.ok()) {
       problems_.push_back(pieces.message());
     } else if (pieces->empty()) {
       problems_.push_back(fmt::format("missing {} {}", in_file, shape.Str()));
-    } else if (!Fits(*pieces, shape)) {
-      problems_.push_back(fmt::format("{} is {}, expected {}", in_file,
-                                      pieces->front().shape().Str(), shape.Str()));
+    } else if (const Shape got = pieces->front().shape(); !Stack(*pieces, shape)) {
+      problems_.push_back(fmt::format("{} is {}, expected {}", in_file, got.Str(), shape.Str()));
     }
-  }
-
-  // Pieces are stacked by rows; a matrix may be a 1x1 convolution.
-  static bool Fits(const std::vector<WeightRows>& pieces, const Shape& shape) {
-    int64_t left = shape[0];
-    for (const WeightRows& piece : pieces) {
-      const bool matrix =
-          shape.rank() == 2 && piece.rank() == 4 && piece.dim(2) == 1 && piece.dim(3) == 1;
-      if (piece.rank() != shape.rank() && !matrix) return false;
-      for (int i = 1; i < shape.rank(); ++i) {
-        if (piece.dim(i) != shape[i]) return false;
-      }
-      if (piece.dim(0) > left) return false;
-      left -= piece.dim(0);
-    }
-    return left == 0;
   }
 
   TensorSource& source_;

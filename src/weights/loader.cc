@@ -183,29 +183,19 @@ class LoadVisitor : public WeightVisitor {
     return {};
   }
 
-  // What is wrong with the pieces of a tensor of `shape`; empty if nothing. Brings a 1x1
-  // convolution [n, in, 1, 1] into the form of a matrix [n, in].
+  // What is wrong with the pieces of a tensor of `shape`, which are brought into its form; empty if
+  // nothing.
   std::string Check(const std::string& name, const Shape& shape, std::vector<WeightRows>& pieces) {
-    int64_t rows_left = shape[0];
-    bool fits = true;
     std::string got;
-    for (WeightRows& piece : pieces) {
+    for (const WeightRows& piece : pieces) {
       if (!piece.is_encoded() && !IsFloat(piece.dense().dtype())) {
         return fmt::format("\"{}\" is {}, expected F32, BF16 or F16", source_.NameInSource(name),
                            piece.encoding());
       }
       if (!got.empty()) got += " + ";
       got += piece.shape().Str();
-      if (shape.rank() == 2 && piece.rank() == 4 && piece.dim(2) == 1 && piece.dim(3) == 1) {
-        piece = piece.Reshaped({piece.dim(0), piece.dim(1)});
-      }
-      fits = fits && piece.rank() == shape.rank();
-      for (int i = 1; fits && i < shape.rank(); ++i) fits = piece.dim(i) == shape[i];
-      // Compared, not summed: the sizes come from a file.
-      fits = fits && piece.dim(0) <= rows_left;
-      if (fits) rows_left -= piece.dim(0);
     }
-    if (fits && rows_left == 0) return {};
+    if (Stack(pieces, shape)) return {};
     return fmt::format("\"{}\" is {}, expected {}", source_.NameInSource(name), got, shape.Str());
   }
 

@@ -76,6 +76,10 @@ class WeightVisitor {
   virtual void Table(const std::string& name, TableWeights& w, int64_t rows, int64_t cols) = 0;
 };
 
+// Whether pieces, as TensorSource::Find gives them, stacked by rows have `shape`. Brings a 1x1
+// convolution [n, in, 1, 1] into the form of a matrix [n, in].
+bool Stack(std::vector<WeightRows>& pieces, const Shape& shape);
+
 // Where tensors come from: a checkpoint through its dialect, a random generator, a test's own rule.
 class TensorSource {
  public:
