@@ -1,6 +1,7 @@
 // Linear and LinearGatedAdd. Where the processor multiplies bf16 natively, oneDNN works on weights
 // prepacked in its layout; everywhere else our own kernel widens the checkpoint's rows as it packs
 // them, and preparing a weight copies nothing.
+#include <optional>
 #include <utility>
 #include <vector>
 
@@ -53,9 +54,9 @@ class CpuLinearWeights : public LinearWeights {
   CpuLinearWeights(int64_t out, int64_t in, const LinearSource& source)
       : LinearWeights(out, in, !source.bias.empty()), branches(source.low_rank, out) {}
 
-  std::vector<WeightRows> parts;   // kWiden, and in place: the rows where they are; else empty
-  mutable onednn::Weights packed;  // kLibrary; new layouts may be added in use
-  Tensor bias;                     // [N] F32
+  std::optional<StackedRows> rows;  // kWiden, and in place: where they are
+  mutable onednn::Weights packed;   // kLibrary; new layouts may be added in use
+  Tensor bias;                      // [N] F32
   const Branches branches;
 
   const float* bias_data() const { return has_bias ? bias.view().As<float>() : nullptr; }
@@ -84,7 +85,7 @@ Result<std::unique_ptr<LinearWeights>> CpuOps::DoPrepareLinear(const LinearSourc
                                   .threads = omp_get_max_threads()};
     KX_ASSIGN_OR_RETURN(w->packed, library_.PackMatrix(spec, dense.view().data()));
   } else {
-    w->parts = source.weight;
+    w->rows.emplace(source.weight);
   }
   return std::unique_ptr<LinearWeights>(std::move(w));
 }
@@ -125,15 +126,13 @@ Status CpuOps::LibraryProduct(ConstTensorView src, const CpuLinearWeights& w,
 Status CpuOps::Product(const ConstTensorView& src, const LinearWeights& weights,
                        const Epilogue& epilogue, const TensorView& dst) {
   const auto& w = static_cast<const CpuLinearWeights&>(weights);
-  if (w.parts.empty()) return LibraryProduct(src, w, epilogue, dst);
+  if (!w.rows) return LibraryProduct(src, w, epilogue, dst);
   Epilogue e = epilogue;
   e.bias = w.bias_data();
-  std::vector<ProductTerm> terms = {{LeftRows::Matrix(src), StackedRows(w.parts)}};
-  if (!w.branches.empty()) {
-    KX_ASSIGN_OR_RETURN(const ConstTensorView narrowed, w.branches.Narrowed(src, space_));
-    terms.push_back({LeftRows::Matrix(narrowed), w.branches.ups()});
-  }
-  return cpu::Multiply(terms, e, dst, space_);
+  const ProductTerm product{LeftRows::Matrix(src), *w.rows};
+  if (w.branches.empty()) return cpu::Multiply({product}, e, dst, space_);
+  KX_ASSIGN_OR_RETURN(const ConstTensorView narrowed, w.branches.Narrowed(src, space_));
+  return cpu::Multiply({product, {LeftRows::Matrix(narrowed), w.branches.ups()}}, e, dst, space_);
 }
 
 void CpuOps::DoLinear(ConstTensorView src, const LinearWeights& w, Activation act, TensorView dst) {

@@ -22,9 +22,9 @@ int64_t RoundUp(int64_t n, int64_t multiple) { return CeilDiv(n, multiple) * mul
 // One Multiply, cut into chunks of rows and columns and slices of k.
 class Run {
  public:
-  Run(const std::vector<ProductTerm>& terms, const Epilogue& epilogue, const TensorView& dst)
-      : rows_(terms.front().src.rows()),
-        columns_(terms.front().weight.rows()),
+  Run(std::initializer_list<ProductTerm> terms, const Epilogue& epilogue, const TensorView& dst)
+      : rows_(terms.begin()->src.rows()),
+        columns_(terms.begin()->weight.rows()),
         epilogue_(epilogue),
         dst_(dst),
         width_(PanelColumns()) {
@@ -218,7 +218,7 @@ void StackedRows::PackPanel(int64_t begin, int64_t column, int64_t depth, float*
   PackColumnPanel(rows, plain_ ? parts_.front().dense().dtype() : DType::kF32, depth, dst);
 }
 
-Status Multiply(const std::vector<ProductTerm>& terms, const Epilogue& epilogue, TensorView dst,
+Status Multiply(std::initializer_list<ProductTerm> terms, const Epilogue& epilogue, TensorView dst,
                 Workspace& space) {
   Run run(terms, epilogue, dst);
   KX_RETURN_IF_ERROR(run.Prepare(space));

@@ -7,6 +7,7 @@
 #define KONTEXT_COMPUTE_CPU_PRODUCT_H_
 
 #include <cstdint>
+#include <initializer_list>
 #include <vector>
 
 #include "base/status.h"
@@ -62,10 +63,10 @@ class StackedRows {
 // One product of a sum of them, src [T,K] by weight [N,K]; K may differ from term to term.
 struct ProductTerm {
   LeftRows src;
-  StackedRows weight;
+  const StackedRows& weight;
 };
 // The sum of the terms, at least one, finished by `epilogue` into dst [T,N]: see Epilogue.
-Status Multiply(const std::vector<ProductTerm>& terms, const Epilogue& epilogue, TensorView dst,
+Status Multiply(std::initializer_list<ProductTerm> terms, const Epilogue& epilogue, TensorView dst,
                 Workspace& space);
 // The most it takes of the workspace for src [rows, depth] and a result [rows, columns]: raises
 // `bytes` to that.
