@@ -52,16 +52,7 @@ Status CheckOptions(const FitOptions& o) {
   if (!o.isa.empty() && !known) {
     return Usage("isa \"{}\" is unknown; expected avx2, avx512 or amx", o.isa);
   }
-  const EditLimits limits;
-  if (!o.size) return Status();
-  const Size s = *o.size;
-  if (s.width % limits.multiple != 0 || s.height % limits.multiple != 0 ||
-      std::min(s.width, s.height) < limits.min_side ||
-      std::max(s.width, s.height) > limits.max_side) {
-    return Usage("size {}x{}: both sides must be multiples of {} and {}..{}", s.width, s.height,
-                 limits.multiple, limits.min_side, limits.max_side);
-  }
-  return Status();
+  return o.size ? CheckSize(*o.size, EditLimits{}) : Status();
 }
 
 // What loading copies of a network's weights: vectors, biases, convolutions.
@@ -101,8 +92,8 @@ WeightSizes SizesOf(const PartConfigs& c) {
   sizes.t5 = count([&](WeightVisitor& v) { VisitT5(c.t5, t5, v); });
   sizes.vae = count([&](WeightVisitor& v) { VisitVae(c.vae, vae, v); });
   sizes.dit = count([&](WeightVisitor& v) { VisitDit(c.dit, dit, v); });
-  const int64_t tables = 12 * c.dit.depth + 3 * c.dit.depth_single + 2;  // used once, then dropped
-  sizes.dit_repeated = sizes.dit - tables * c.dit.hidden * c.dit.hidden;
+  // The modulations' are used once, then dropped.
+  sizes.dit_repeated = sizes.dit - ModulationParameters(c.dit);
   sizes.copied = copied.bytes;
   return sizes;
 }

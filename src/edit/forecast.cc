@@ -180,10 +180,12 @@ StepWork WorkOfStep(const DitConfig& c, const DitPlan& plan) {
   return work;
 }
 
+int64_t ModulationParameters(const DitConfig& c) {
+  return (12 * c.depth + 3 * c.depth_single + 2) * c.hidden * c.hidden;
+}
+
 double WorkBeforeSteps(const NetworkConfigs& c, const DitPlan& plan) {
   const auto D = static_cast<double>(c.dit.hidden);
-  const double tables =
-      12 * static_cast<double>(c.dit.depth) + 3 * static_cast<double>(c.dit.depth_single) + 2;
   const auto text = static_cast<double>(plan.text);
   const auto model = static_cast<double>(c.t5.model);
   const double t5_row =
@@ -191,7 +193,7 @@ double WorkBeforeSteps(const NetworkConfigs& c, const DitPlan& plan) {
       (4 * static_cast<double>(c.t5.heads * c.t5.kv) + 3 * static_cast<double>(c.t5.ff));
   const auto hidden = static_cast<double>(c.clip.hidden);
   const double clip_row = 2 * hidden * (4 * hidden + 2 * static_cast<double>(c.clip.ff));
-  return 2 * static_cast<double>(plan.steps) * tables * D * D +
+  return 2 * static_cast<double>(plan.steps) * static_cast<double>(ModulationParameters(c.dit)) +
          text * (static_cast<double>(c.t5.layers) * t5_row +
                  2 * D * static_cast<double>(c.dit.context)) +
          static_cast<double>(c.clip.positions * c.clip.layers) * clip_row;

@@ -20,6 +20,8 @@ struct StepWork {
   double linear = 0, attention = 0, block_rows = 0;
 };
 StepWork WorkOfStep(const DitConfig& config, const DitPlan& plan);
+// Of the modulations' products, which are done once for all steps.
+int64_t ModulationParameters(const DitConfig& config);
 // Before the steps: T5, CLIP, and the modulations of all steps; all of them products.
 double WorkBeforeSteps(const NetworkConfigs& configs, const DitPlan& plan);
 

@@ -33,20 +33,6 @@ Status CheckNumbers(const EditRequest& r, const EditLimits& limits) {
   return Status();
 }
 
-Status CheckSize(Size s, const EditLimits& limits) {
-  if (s.width % limits.multiple != 0 || s.height % limits.multiple != 0) {
-    const Size fits = FlooredTo(s, limits.multiple);
-    return Usage("size {}x{}: both sides must be multiples of {}; {}x{} would do", s.width,
-                 s.height, limits.multiple, fits.width, fits.height);
-  }
-  if (s.width < limits.min_side || s.height < limits.min_side || s.width > limits.max_side ||
-      s.height > limits.max_side || int64_t{s.width} * s.height > limits.max_pixels) {
-    return Usage("size {}x{}: sides must be {}..{} and at most {} pixels in all", s.width, s.height,
-                 limits.min_side, limits.max_side, limits.max_pixels);
-  }
-  return Status();
-}
-
 Status CheckPictures(const EditRequest& r) {
   for (size_t i = 0; i < r.images.size(); ++i) {
     const Pixels& p = r.images[i];
@@ -100,6 +86,20 @@ uint64_t DrawSeed() {
 }
 
 }  // namespace
+
+Status CheckSize(Size s, const EditLimits& limits) {
+  if (s.width % limits.multiple != 0 || s.height % limits.multiple != 0) {
+    const Size fits = FlooredTo(s, limits.multiple);
+    return Usage("size {}x{}: both sides must be multiples of {}; {}x{} would do", s.width,
+                 s.height, limits.multiple, fits.width, fits.height);
+  }
+  if (s.width < limits.min_side || s.height < limits.min_side || s.width > limits.max_side ||
+      s.height > limits.max_side || int64_t{s.width} * s.height > limits.max_pixels) {
+    return Usage("size {}x{}: sides must be {}..{} and at most {} pixels in all", s.width, s.height,
+                 limits.min_side, limits.max_side, limits.max_pixels);
+  }
+  return Status();
+}
 
 Result<EditPlan> PlanEdit(const EditRequest& request, const ModelDefaults& model,
                           const EditLimits& limits) {

@@ -25,6 +25,9 @@ struct EditPlan {
   std::vector<std::string> notes;
 };
 
+// kUsage, with a size that would do, unless an output may have this one.
+Status CheckSize(Size size, const EditLimits& limits);
+
 // kUsage with the field, its bound and what was given.
 Result<EditPlan> PlanEdit(const EditRequest& request, const ModelDefaults& model,
                           const EditLimits& limits);
