@@ -10,7 +10,6 @@
 #include <cstdio>
 #include <cstdlib>
 #include <filesystem>
-#include <regex>
 #include <thread>
 
 #include "base/process_memory.h"
@@ -140,12 +139,14 @@ TEST_F(MemoryTest, TheLimitARefusalNamesWorks) {
   ASSERT_TRUE(free.ok());
   const auto refused = Run(nullptr, 1 << 20);
   ASSERT_EQ(refused.code(), Code::kNoSpace);
-  std::smatch match;
   const std::string message = refused.message();
-  ASSERT_TRUE(std::regex_search(message, match, std::regex("--memory-limit ([0-9]+)MiB")))
+  const size_t named = message.find("--memory-limit ");
+  long long mebibytes = 0;
+  ASSERT_NE(named, std::string::npos) << message;
+  ASSERT_EQ(std::sscanf(message.c_str() + named, "--memory-limit %lldMiB", &mebibytes), 1)
       << message;
   std::printf("refused: %s\n", message.c_str());
-  const int64_t limit = std::stoll(match[1]) << 20;
+  const int64_t limit = mebibytes << 20;
   const auto limited = Run(nullptr, limit + (1 << 20));
   ASSERT_TRUE(limited.ok()) << limited.message();
   EXPECT_FALSE(setup_.model->dit_pages->AllFit());
