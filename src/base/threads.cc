@@ -4,6 +4,7 @@
 #include <sched.h>
 
 #include <algorithm>
+#include <cmath>
 #include <fstream>
 #include <string>
 #include <thread>
@@ -22,7 +23,7 @@ int CgroupProcessors() {
     if (c < '0' || c > '9') return 0;
     value = value * 10 + (c - '0');
   }
-  return std::max(1, static_cast<int>(value / period + 0.5));
+  return std::max(1, static_cast<int>(std::lround(value / period)));
 }
 
 }  // namespace

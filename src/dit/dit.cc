@@ -108,8 +108,9 @@ Result<std::unique_ptr<DitRun>> DitRun::Create(const DitConfig& config, const Di
   ComputeModulations(config, weights, a, ops, tap);
   Enter(weights, sections.Block(0));  // the tables are no longer needed
   KX_RETURN_IF_ERROR(ops.TakeStatus());
-  return std::unique_ptr<DitRun>(new DitRun(
-      std::unique_ptr<Impl>(new Impl{config, weights, ops, tap, std::move(arena), std::move(a)})));
+  auto impl =
+      std::make_unique<Impl>(Impl{config, weights, ops, tap, std::move(arena), std::move(a)});
+  return std::unique_ptr<DitRun>(new DitRun(std::move(impl)));
 }
 
 // BFL model.py:97-119.

@@ -83,13 +83,14 @@ Result<MappedFile> MappedFile::Open(const std::string& path) {
 }
 
 void ForgetPages(std::span<const std::byte> bytes) {
-  const auto page = static_cast<uintptr_t>(sysconf(_SC_PAGESIZE));
-  const uintptr_t begin = (reinterpret_cast<uintptr_t>(bytes.data()) + page - 1) / page * page;
-  const uintptr_t end = (reinterpret_cast<uintptr_t>(bytes.data()) + bytes.size()) / page * page;
 #ifdef MADV_PAGEOUT  // Linux 5.4; unlike MADV_DONTNEED it never loses the content of memory
-  if (begin < end) (void)madvise(reinterpret_cast<void*>(begin), end - begin, MADV_PAGEOUT);
+  const auto page = static_cast<size_t>(sysconf(_SC_PAGESIZE));
+  const size_t before = (page - reinterpret_cast<uintptr_t>(bytes.data()) % page) % page;
+  if (bytes.size() < before + page) return;  // no page lies in it whole
+  const size_t size = (bytes.size() - before) / page * page;
+  (void)madvise(const_cast<std::byte*>(bytes.data()) + before, size, MADV_PAGEOUT);
 #else
-  (void)begin, (void)end;
+  (void)bytes;
 #endif
 }
 

@@ -45,8 +45,10 @@ Result<Kernel> MakeKernel(int in, int out) {
   std::vector<double> w;
   for (int x = 0; x < out; ++x) {
     const double centre = (x + 0.5) * scale;
+    // NOLINTBEGIN(bugprone-incorrect-roundings): truncated as Pillow does
     const int lo = std::max(static_cast<int>(centre - support + 0.5), 0);
     const int hi = std::min(static_cast<int>(centre + support + 0.5), in);
+    // NOLINTEND(bugprone-incorrect-roundings)
     w.clear();
     double sum = 0;
     for (int i = lo; i < hi; ++i) {

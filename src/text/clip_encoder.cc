@@ -46,7 +46,8 @@ void RunLayer(const ClipConfig& c, const ClipLayerWeights& w, Ops& ops, const Ac
   ops.Linear(a.n, *w.v, Activation::kNone, a.projection);
   ops.SplitHeadsNormRope(a.projection, {}, 0, {}, a.v);
   AttentionOptions attention;
-  attention.scale = 1.0f / std::sqrt(static_cast<float>(c.hidden / c.heads));
+  const int64_t head_size = c.hidden / c.heads;  // Dh
+  attention.scale = 1.0f / std::sqrt(static_cast<float>(head_size));
   attention.causal = true;
   ops.Attention(a.q, a.k, a.v, attention, a.n);
   ops.LinearGatedAdd(a.n, *w.out, {}, a.x);

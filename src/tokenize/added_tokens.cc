@@ -103,7 +103,7 @@ void AddedTokens::Add(const std::string& content, const AddedToken& token) {
   if (content.empty() || !tokens_.emplace(content, token).second) return;
   std::vector<size_t>& lengths = lengths_[content[0]];
   const auto at =
-      std::lower_bound(lengths.begin(), lengths.end(), content.size(), std::greater<size_t>());
+      std::lower_bound(lengths.begin(), lengths.end(), content.size(), std::greater<>());
   if (at == lengths.end() || *at != content.size()) lengths.insert(at, content.size());
 }
 

@@ -27,7 +27,7 @@ bool IsIgnored(const NameTable& table, const std::string& name) {
 }  // namespace
 
 Result<std::unique_ptr<CheckpointSource>> CheckpointSource::Create(
-    const WeightMap& tensors, std::string file, std::vector<NameTable> dialects) {
+    const WeightMap& tensors, std::string file, const std::vector<NameTable>& dialects) {
   const NameTable* best = nullptr;
   std::string best_prefix;
   int64_t best_hits = 0;

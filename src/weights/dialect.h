@@ -64,7 +64,7 @@ class CheckpointSource : public TensorSource {
   // messages.
   static Result<std::unique_ptr<CheckpointSource>> Create(const WeightMap& tensors,
                                                           std::string file,
-                                                          std::vector<NameTable> dialects);
+                                                          const std::vector<NameTable>& dialects);
 
   Result<std::vector<WeightRows>> Find(const std::string& name, const Shape& shape) override;
   std::vector<std::string> Unasked() const override;

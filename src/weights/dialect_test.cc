@@ -21,7 +21,7 @@ void Add(Tensors& tensors, const std::string& name, const Shape& shape) {
 constexpr TransformerNames kTiny{1, 1, /*hidden=*/4, /*mlp=*/8};
 
 std::unique_ptr<CheckpointSource> Open(const Tensors& tensors, std::vector<NameTable> dialects) {
-  auto source = CheckpointSource::Create(tensors, "file.safetensors", std::move(dialects));
+  auto source = CheckpointSource::Create(tensors, "file.safetensors", dialects);
   EXPECT_TRUE(source.ok()) << source.message();
   return source.ok() ? std::move(*source) : nullptr;
 }

@@ -28,8 +28,8 @@ struct FillRule {
 };
 FillRule RuleFor(const std::string& name, const Shape& shape) {
   if (shape.rank() >= 2) {
-    const double fan_in = static_cast<double>(shape.NumElements() / shape[0]);
-    return {0.0, std::sqrt(3.0 / fan_in)};
+    const int64_t fan_in = shape.NumElements() / shape[0];
+    return {0.0, std::sqrt(3.0 / static_cast<double>(fan_in))};
   }
   if (name.ends_with(".scale") || name.ends_with(".weight")) return {1.0, 0.1};
   return {};

@@ -33,7 +33,7 @@ struct MatMulSpec {
   bool bias = false;
   Activation act = Activation::kNone;
   int threads = 1;  // oneDNN plans for a number of threads when it makes a primitive
-  auto operator<=>(const MatMulSpec&) const = default;
+  auto operator<=>(const MatMulSpec&) const = default;  // NOLINT(modernize-use-nullptr): it is 0
 };
 
 // dst = convolution(src) + bias (+ what dst held before), channels last.
@@ -43,7 +43,7 @@ struct ConvSpec {
   Type src = Type::kF32, weights = Type::kF32, dst = Type::kF32;
   bool accumulate = false;
   int threads = 1;
-  auto operator<=>(const ConvSpec&) const = default;
+  auto operator<=>(const ConvSpec&) const = default;  // NOLINT(modernize-use-nullptr)
 };
 
 // Weights in the layouts that primitives asked for; usually there is one.
