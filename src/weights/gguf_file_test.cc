@@ -30,7 +30,7 @@ std::vector<float> All(const WeightRows& weight) {
 Result<std::unique_ptr<WeightFile>> Open(const GgufBytes& bytes) {
   const ScratchFolder folder;
   folder.Write("a.gguf", bytes.Str());
-  return OpenGgufFile(folder.path() + "/a.gguf");
+  return WeightFile::Open(folder.path() + "/a.gguf");
 }
 
 TEST(GgufFile, HoldsPlainNumbersAndBlocks) {

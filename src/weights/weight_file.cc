@@ -1,8 +1,12 @@
 #include "weights/weight_file.h"
 
+#include <filesystem>
+#include <system_error>
 #include <utility>
 
 #include "io/checkpoint.h"
+#include "io/container.h"
+#include "weights/gguf_file.h"
 
 namespace kontext {
 namespace {
@@ -27,6 +31,12 @@ class SafetensorsFile : public WeightFile {
 }  // namespace
 
 Result<std::unique_ptr<WeightFile>> WeightFile::Open(const std::string& path) {
+  // A folder or an index of shards is no container of its own.
+  std::error_code ignored;
+  if (std::filesystem::is_regular_file(path, ignored)) {
+    KX_ASSIGN_OR_RETURN(const Container container, SniffFile(path));
+    if (container == Container::kGguf) return OpenGgufFile(path);
+  }
   return SafetensorsFile::Open(path);
 }
 
