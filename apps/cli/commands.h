@@ -18,6 +18,7 @@ void AddEdit(CLI::App& app, Action& action);      // kontext edit
 void AddGenerate(CLI::App& app, Action& action);  // kontext generate
 void AddInspect(CLI::App& app, Action& action);   // kontext inspect
 void AddDoctor(CLI::App& app, Action& action);    // kontext doctor
+void AddConvert(CLI::App& app, Action& action);   // kontext convert
 void AddFit(CLI::App& app, Action& action);       // kontext fit
 void AddBench(CLI::App& app, Action& action);     // kontext bench
 

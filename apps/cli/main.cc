@@ -20,6 +20,7 @@ int main(int argc, char** argv) {
   AddGenerate(app, action);
   AddInspect(app, action);
   AddDoctor(app, action);
+  AddConvert(app, action);
   AddFit(app, action);
   AddBench(app, action);
   try {

@@ -16,15 +16,6 @@
 namespace kontext {
 namespace {
 
-Status Refused(const std::string& path, const std::string& what, int error) {
-  const std::string reason = std::generic_category().message(error);
-  // EFBIG is what a file size limit of the process or the file system answers.
-  if (error == ENOSPC || error == EDQUOT || error == EFBIG) {
-    return NoSpace("{}: {}: {}; free some space or name another place", path, what, reason);
-  }
-  return BadInput("{}: {}: {}; name a place that can be written", path, what, reason);
-}
-
 std::string FolderOf(const std::string& path) {
   const std::string folder = std::filesystem::path(path).parent_path().string();
   return folder.empty() ? "." : folder;
@@ -43,6 +34,15 @@ Result<int> ModeOfPredecessor(const std::string& path) {
 
 }  // namespace
 
+Status CannotWrite(const std::string& path, const std::string& what, int error) {
+  const std::string reason = std::generic_category().message(error);
+  // EFBIG is what a file size limit of the process or the file system answers.
+  if (error == ENOSPC || error == EDQUOT || error == EFBIG) {
+    return NoSpace("{}: {}: {}; free some space or name another place", path, what, reason);
+  }
+  return BadInput("{}: {}: {}; name a place that can be written", path, what, reason);
+}
+
 AtomicFile::~AtomicFile() {
   if (fd_ >= 0) close(fd_);
   if (!temporary_.empty()) unlink(temporary_.c_str());
@@ -53,7 +53,7 @@ AtomicFile::AtomicFile(AtomicFile&& other) noexcept
       temporary_(std::exchange(other.temporary_, {})),
       fd_(std::exchange(other.fd_, -1)) {}
 
-Status AtomicFile::Failed(const char* what) const { return Refused(path_, what, errno); }
+Status AtomicFile::Failed(const char* what) const { return CannotWrite(path_, what, errno); }
 
 Result<AtomicFile> AtomicFile::Open(const std::string& path) {
   if (path.empty()) return BadInput("the file name is empty");

@@ -33,6 +33,10 @@ class AtomicFile {
   int fd_ = -1;
 };
 
+// `path` could not be written ("cannot be created"), with `error` of the system: kNoSpace if there
+// is no room, else kBadInput.
+Status CannotWrite(const std::string& path, const std::string& what, int error);
+
 }  // namespace kontext
 
 #endif  // KONTEXT_IO_ATOMIC_FILE_H_

@@ -7,6 +7,7 @@
 #include "io/checkpoint.h"
 #include "io/container.h"
 #include "weights/gguf_file.h"
+#include "weights/packed_file.h"
 
 namespace kontext {
 namespace {
@@ -18,8 +19,8 @@ class SafetensorsFile : public WeightFile {
     std::unique_ptr<SafetensorsFile> file(new SafetensorsFile(std::move(checkpoint)));
     file->metadata_ = file->checkpoint_.metadata();
     file->files_ = file->checkpoint_.files();
-    KX_ASSIGN_OR_RETURN(file->tensors_,
-                        FoldEncodings(file->checkpoint_.tensors(), file->metadata_, path));
+    const auto fold = IsPacked(file->metadata_) ? FoldPacked : FoldEncodings;
+    KX_ASSIGN_OR_RETURN(file->tensors_, fold(file->checkpoint_.tensors(), file->metadata_, path));
     return std::unique_ptr<WeightFile>(std::move(file));
   }
 

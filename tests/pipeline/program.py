@@ -48,6 +48,32 @@ def read_png(path):
     return size[0], size[1], recipe
 
 
+def read_pixels(path):
+    """(width, height, channels, bytes) of an 8-bit RGB or RGBA PNG that is not interlaced."""
+    data = Path(path).read_bytes()
+    at, body = 8, b""
+    while at < len(data):
+        (length,) = struct.unpack(">I", data[at:at + 4])
+        kind, chunk_body = data[at + 4:at + 8], data[at + 8:at + 8 + length]
+        if kind == b"IHDR":
+            width, height, depth, colour, _, _, interlaced = struct.unpack(">IIBBBBB", chunk_body)
+            channels = {2: 3, 6: 4}[colour]
+            assert depth == 8 and not interlaced
+        body += chunk_body if kind == b"IDAT" else b""
+        at += 12 + length
+    rows, stride, above, out = zlib.decompress(body), width * channels, bytes(width * channels), bytearray()
+    for y in range(height):
+        kind, *line = rows[y * (stride + 1):(y + 1) * (stride + 1)]
+        for i in range(stride):
+            left, up = line[i - channels] if i >= channels else 0, above[i]
+            corner = above[i - channels] if i >= channels else 0
+            paeth = min((abs(up - corner), 0, left), (abs(left - corner), 1, up), (abs(left + up - 2 * corner), 2, corner))[2]
+            line[i] = (line[i] + (0, left, up, (left + up) // 2, paeth)[kind]) & 255
+        out += bytes(line)
+        above = line
+    return width, height, channels, bytes(out)
+
+
 class ProgramTest(unittest.TestCase):
     """Each test has its own folder with a drawn 128x128 picture in.png, and runs the program there."""
 

@@ -1,0 +1,67 @@
+#!/usr/bin/env bash
+# The 12B model at its real sizes with random weights: made, converted, checked, planned, edited with, streamed. Prints a table
+# for docs/full-size.md and leaves each command's output in WORK/logs.
+#   bench/full.sh WORK [STAGE...]     stages: make convert verify fit edit stream; all of them without a name
+# WORK needs 52 GB of disk, `edit` 16 GiB of memory, and both about 5 minutes a step on 2 cores without VNNI.
+# BUILD names the build folder (build), SIZE the picture (512x512), LIMIT what `stream` may have (6GiB).
+set -euo pipefail
+cd "$(dirname "$0")/.."
+work=$1
+shift
+stages=${*:-make convert verify fit edit stream}
+build=${BUILD:-build} size=${SIZE:-512x512} limit=${LIMIT:-6GiB}
+bf16=$work/bf16 int8=$work/int8
+mkdir -p "$work/logs"
+
+# watch LOG PID: anonymous and mapped MiB of a process every two seconds, as CSV.
+watch() {
+  echo "seconds,anonymous_mib,mapped_mib" > "$1"
+  local begin=$SECONDS
+  while [[ -r /proc/$2/status ]]; do
+    awk -v s=$((SECONDS - begin)) '/^RssAnon/ {a = $2} /^RssFile/ {f = $2} END {if (a) printf "%d,%d,%d\n", s, a / 1024, f / 1024}' \
+      "/proc/$2/status" >> "$1" 2>/dev/null || true
+    sleep 2
+  done
+}
+
+# run STAGE COMMAND...: its seconds and its largest anonymous and mapped memory, as a row of the table.
+run() {
+  local name=$1
+  shift
+  local begin=$EPOCHREALTIME
+  "$@" > "$work/logs/$name.out" 2> "$work/logs/$name.err" &
+  local pid=$!
+  watch "$work/logs/$name.csv" "$pid" &
+  if ! wait "$pid"; then
+    echo "full.sh: $name failed:" >&2
+    tail -n 5 "$work/logs/$name.err" >&2
+    exit 1
+  fi
+  local seconds
+  seconds=$(awk -v a="$begin" -v b="$EPOCHREALTIME" 'BEGIN {printf "%.1f", b - a}')
+  awk -F, -v n="$name" -v s="$seconds" -v c="$(printf '%s ' "$@")" \
+    'NR > 1 {if ($2 > a) a = $2; if ($3 > m) m = $3} END {printf "| %s | `%s` | %s s | %d MiB | %d MiB |\n", n, c, s, a, m}' \
+    "$work/logs/$name.csv"
+}
+
+echo "| stage | command | time | anonymous, at most | mapped, at most |"
+echo "|---|---|---|---|---|"
+edit=("$build/kontext" edit -m "$int8" -i docs/pictures/1-character.png -p "put the cat in the city" --steps 2 --seed 1 --size "$size" --json)
+for stage in $stages; do
+  case $stage in
+    make) run make "$build/bench/make_model" "$bf16" ;;
+    convert) run convert "$build/kontext" convert "$bf16" "$int8" --to int8 --json ;;
+    verify) run verify "$build/kontext" convert "$int8" --verify ;;
+    fit) run fit "$build/kontext" fit -m "$int8" ;;
+    edit) run edit "${edit[@]}" -o "$work/edit.png" ;;
+    stream)
+      run stream "${edit[@]}" -o "$work/stream.png" --memory-limit "$limit"
+      if [[ -f $work/edit.png ]]; then
+        KONTEXT='' KONTEXT_SOURCE=. PYTHONPATH=tests/pipeline python3 -c "import sys
+from program import read_pixels
+print('pixels equal to those of edit:', read_pixels(sys.argv[1]) == read_pixels(sys.argv[2]))" "$work/edit.png" "$work/stream.png"
+      fi
+      ;;
+    *) echo "full.sh: no stage $stage" >&2; exit 2 ;;
+  esac
+done
