@@ -16,7 +16,8 @@ struct EditFlags {
   EngineFlags engine;
   std::vector<std::string> inputs;
   std::string prompt, output, size = "auto", mode = "exact", preview;
-  std::string negative;
+  std::string negative, mask;
+  int feather = 0;
   uint64_t seed = 0;
   int count = 1, steps = 0;
   float guidance = 0, true_cfg = 1;
@@ -89,7 +90,15 @@ Result<EditRequest> MakeRequest(const EditFlags& f, Watcher& watcher) {
     if (!picture.ok()) return picture.status();
     for (const std::string& note : picture->notes) watcher.OnNote(path + ": " + note);
     r.images.push_back(std::move(picture->pixels));
+    r.image_files.push_back(path);
   }
+  if (!f.mask.empty()) {
+    Result<Mask> mask = LoadMask(f.mask);
+    if (!mask.ok()) return mask.status();
+    r.mask = std::move(*mask);
+    r.mask_file = f.mask;
+  }
+  r.feather_px = f.feather;
   return r;
 }
 
@@ -146,6 +155,12 @@ void AddEdit(CLI::App& app, Action& action) {
               "Keep the first picture's transparency (default: laid over white)");
   c->add_flag("--keep-reference-size", flags->keep_size,
               "Use pictures at their own size (cut to multiples of 16), not at the model's");
+  c->add_option("--mask", flags->mask,
+                "Picture of what may change: white may, black keeps its pixels bit for bit; the "
+                "output has the input's size");
+  c->add_option("--feather", flags->feather,
+                "Fade the edit out over this many pixels inside the mask's edge")
+      ->check(CLI::Range(0, EditLimits{}.max_feather_px));
   AddEditFlags(*c, *flags);
   c->callback([flags, &action] { action = [flags] { return RunCommand(*flags); }; });
 }

@@ -42,6 +42,11 @@ struct LoadedPicture {
 };
 // PNG, JPEG or WebP, told by content.
 Result<LoadedPicture> LoadPicture(const std::string& path, bool keep_alpha = false);
+// A mask from a picture (docs/masks.md): of a file without transparent pixels, white may change and
+// black stays; of one with some, transparent may change and opaque stays, and colours do not count.
+// kBadInput where both readings make sense: the visible part white, the rest transparent.
+Result<Mask> MaskFromPixels(const Pixels& pixels);
+Result<Mask> LoadMask(const std::string& path);
 // By extension: .png .jpg .jpeg .webp. The recipe goes into the file. An existing file is replaced
 // only by a complete new one.
 Status SavePicture(const std::string& path, const Edited& edited);

@@ -17,6 +17,14 @@ struct Pixels {
   std::vector<uint8_t> data;
 };
 
+// Which parts of a picture an edit may change: 255 may, 0 stays, between them in part. Rows top to
+// bottom, [height, width].
+struct Mask {
+  int width = 0;
+  int height = 0;
+  std::vector<uint8_t> data;
+};
+
 struct Size {
   int width = 0;  // pixels
   int height = 0;
@@ -45,7 +53,14 @@ struct EditRequest {
   std::optional<std::string> negative;  // "" counts as given
   Like like = Like::kOurs;
   bool keep_reference_size = false;  // use references as they are (sides cut to multiples of 16)
-  bool previews = false;             // hand a small picture to the listener after every step
+  // Keeps a part of the first reference: the output then has that picture's own size, and where the
+  // mask is 0 its own bytes (docs/masks.md). Of the picture's size, or of its aspect.
+  std::optional<Mask> mask;
+  int feather_px = 0;     // over how many pixels the edit fades out, inside the mask's edge
+  bool previews = false;  // hand a small picture to the listener after every step
+  // Files that `images` and `mask` came from, for the recipe only; may be empty or shorter.
+  std::vector<std::string> image_files;
+  std::string mask_file;
 };
 
 // Every bound on a request, once; command line, server and studio read them from here.
@@ -59,6 +74,8 @@ struct EditLimits {
   float max_true_cfg = 100.0f;
   int max_count = 1000;
   int max_images = 8;
+  int max_feather_px = 4096;
+  int max_mask_side = 65535;
   int64_t max_prompt_bytes = 64 << 10;
 };
 

@@ -33,12 +33,13 @@ Status Denoise(const DenoiseInputs& in, TensorView tokens, int64_t target_tokens
           step + 1, steps);
     }
     // x <- x + (sigma_next - sigma) * v   (FlowMatchEulerDiscreteScheduler.step)
-    const float dt =
-        in.sigmas[static_cast<size_t>(step) + 1] - in.sigmas[static_cast<size_t>(step)];
+    const float sigma = in.sigmas[static_cast<size_t>(step) + 1];
+    const float dt = sigma - in.sigmas[static_cast<size_t>(step)];
     float* values = x.As<float>();
     for (int64_t i = 0; i < n; ++i) values[i] += dt * v[i];
+    if (in.hold) in.hold(sigma, x);
     const std::chrono::duration<double> took = std::chrono::steady_clock::now() - begin;
-    step_done({step, took.count(), in.sigmas[static_cast<size_t>(step) + 1], x, velocity.view()});
+    step_done({step, took.count(), sigma, x, velocity.view()});
   }
   return Status();
 }

@@ -25,6 +25,8 @@ struct DenoiseInputs {
   DitRun* negative = nullptr;  // true CFG only
   float true_cfg = 1.0f;
   std::vector<float> sigmas;  // steps + 1, the last 0
+  // After each step, with the noise level it led to: may put x [Ti, 64] right (a mask does).
+  std::function<void(float sigma, TensorView x)> hold = nullptr;
 };
 
 // tokens [Ti + Tr, 64] F32: noise in the first Ti rows, clean references in the rest. After the

@@ -8,6 +8,7 @@
 #include "base/rng.h"
 #include "dit/dit.h"
 #include "edit/denoise.h"
+#include "edit/masked.h"
 #include "edit/memory.h"
 #include "edit/plan.h"
 #include "edit/prepare_image.h"
@@ -28,9 +29,10 @@ double SecondsSince(std::chrono::steady_clock::time_point begin) {
   return std::chrono::duration<double>(std::chrono::steady_clock::now() - begin).count();
 }
 
-// Latents [h,w,16] -> u8 [8h,8w,3], with the first reference's alpha if it was kept.
+// Latents [h,w,16] -> u8 [8h,8w,3], with the first reference's alpha if it was kept; with a mask
+// put into the first reference.
 Result<Pixels> Decode(const Model& model, Ops& ops, const EditRequest& request,
-                      ConstTensorView latents, Reporter& report) {
+                      const Masked& masked, ConstTensorView latents, Reporter& report) {
   const Shape shape{latents.dim(0) * model.vae_config.factor(),
                     latents.dim(1) * model.vae_config.factor(), 3};
   KX_ASSIGN_OR_RETURN(Tensor picture, Tensor::Allocate(DType::kF32, shape));
@@ -39,6 +41,7 @@ Result<Pixels> Decode(const Model& model, Ops& ops, const EditRequest& request,
   report.OnTensor("decoded", picture.view());
   KX_RETURN_IF_ERROR(report.CheckFinite("decoding", picture.view()));
   KX_ASSIGN_OR_RETURN(Pixels pixels, ToPixels(picture.view()));
+  if (masked.active()) return masked.Finish(request, std::move(pixels));
   if (request.images.empty() || request.images[0].channels != 4) return pixels;
   return WithAlphaOf(request.images[0], pixels);
 }
@@ -61,6 +64,7 @@ Result<std::vector<Edited>> Run(const Model& model, Ops& ops, const EditRequest&
                                 PromptCache* cache) {
   // 1. The request, with every default filled in: sizes, steps, guidance, seed.
   KX_ASSIGN_OR_RETURN(const EditPlan plan, PlanEdit(request, model.defaults, EditLimits{}));
+  KX_ASSIGN_OR_RETURN(Masked masked, Masked::Prepare(request));
   Reporter report(watch, plan, request, model.paths);
   report.Notes(plan.notes);
 
@@ -78,7 +82,8 @@ Result<std::vector<Edited>> Run(const Model& model, Ops& ops, const EditRequest&
                                    {.text_tokens = text_tokens,
                                     .negative_tokens = std::ssize(ids_of_negative.t5),
                                     .pictures = request.count,
-                                    .previews = request.previews},
+                                    .previews = request.previews,
+                                    .masked_pixels = masked.pixels()},
                                    ops, memory_limit));
   const auto encode = [&](const PromptIds& ids) {
     return Encode(model, ids, *plan.like, threads, ops, cache, report);
@@ -97,6 +102,7 @@ Result<std::vector<Edited>> Run(const Model& model, Ops& ops, const EditRequest&
   report.Enter(Stage::kReferences);
   KX_ASSIGN_OR_RETURN(const References references,
                       EncodeReferences(model, ops, request, plan, report));
+  KX_RETURN_IF_ERROR(masked.TakePicture(model, ops, request, plan, references, report));
 
   if (request.previews) KX_RETURN_IF_ERROR(report.FitPreview(model, ops));
   ReleaseFreedMemory();  // of text and autoencoder, so that the plan's stages do not add up
@@ -146,9 +152,11 @@ Result<std::vector<Edited>> Run(const Model& model, Ops& ops, const EditRequest&
     const TensorView x = tokens.view().Rows(0, target_tokens);
     PackPlanes(DrawNormal(plan.like->noise, seed, x.shape().NumElements()), target, x);
     report.OnTensor("noise", x);
+    KX_RETURN_IF_ERROR(masked.TakeNoise(x));
 
-    // 8. The Euler loop.
-    KX_RETURN_IF_ERROR(Denoise({run.get(), negative_run.get(), request.true_cfg, sigmas},
+    // 8. The Euler loop; a mask holds what must stay to its own way.
+    const auto hold = [&](float sigma, TensorView at) { masked.Hold(sigma, at); };
+    KX_RETURN_IF_ERROR(Denoise({run.get(), negative_run.get(), request.true_cfg, sigmas, hold},
                                tokens.view(), target_tokens,
                                [&](const StepDone& done) { report.Step(done, target); }));
 
@@ -160,9 +168,11 @@ Result<std::vector<Edited>> Run(const Model& model, Ops& ops, const EditRequest&
       ReleaseFreedMemory();
     }
     Unpack(x, latents.view());
-    KX_ASSIGN_OR_RETURN(Pixels pixels, Decode(model, ops, request, latents.view(), report));
-    pictures.push_back({std::move(pixels), seed,
-                        MakeRecipe(request, plan, seed, model, ops, threads), SecondsSince(begin)});
+    KX_ASSIGN_OR_RETURN(Pixels pixels, Decode(model, ops, request, masked, latents.view(), report));
+    const Size size{pixels.width, pixels.height};
+    KX_ASSIGN_OR_RETURN(std::string recipe,
+                        MakeRecipe(request, plan, size, seed, model, ops, threads));
+    pictures.push_back({std::move(pixels), seed, std::move(recipe), SecondsSince(begin)});
     KX_RETURN_IF_ERROR(CheckUnchanged(model.paths));
     report.Picture(pictures.back());
   }

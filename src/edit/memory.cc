@@ -130,7 +130,9 @@ Result<MemoryPlan> PlanMemory(const EditPlan& plan, const NetworkConfigs& c,
   // References, one after the other: the scaled picture (8 bits; f32 while it is scaled, and again
   // in [-1, 1]), activations, latents; the tokens stay.
   const int64_t tokens_of_references = Tr * width * kF32Bytes;
-  for (const Size& s : plan.reference_sizes) {
+  std::vector<Size> encoded = plan.reference_sizes;
+  if (request.masked_pixels > 0) encoded.push_back(plan.size);
+  for (const Size& s : encoded) {
     const int64_t scaled = Pixels8(s, 4) + 2 * Pixels8(s, 3) * kF32Bytes;
     const int64_t encode = EncodeBytes(c.vae, s.height, s.width, dtype);
     memory.references = std::max(memory.references, states + tokens_of_references + scaled +
@@ -155,18 +157,23 @@ Result<MemoryPlan> PlanMemory(const EditPlan& plan, const NetworkConfigs& c,
     runs += second;
   }
   AddDitOps(c.dit, dit, met);
-  const int64_t kept = states + tokens_of_references + (2 * Ti + Tr) * width * kF32Bytes;
+  // A mask keeps its tokens, the picture's and the noise; its weights are bytes of the picture.
+  const int64_t masked = request.masked_pixels > 0 ? 3 * Ti * width * kF32Bytes : 0;
+  const int64_t kept = states + tokens_of_references + (2 * Ti + Tr) * width * kF32Bytes + masked +
+                       request.masked_pixels;
   const int64_t passing =
       std::max(3 * Ti * width * kF32Bytes, dit.tokens() * c.dit.head_dim() * kF32Bytes);
   const int64_t ids = 3 * dit.tokens() * static_cast<int64_t>(sizeof(TokenId));
   memory.steps = kept + runs + passing + ids;
 
   // The last picture: the run has gone. Earlier ones are decoded beside it, and kept.
-  const int64_t done = int64_t{request.pictures} * Pixels8(plan.size, 4);
+  const int64_t done =
+      int64_t{request.pictures} * std::max(Pixels8(plan.size, 4), 4 * request.masked_pixels);
   memory.steps += done;
   memory.decode = kept + ids + done + (request.pictures > 1 ? runs : 0) +
                   DecodeBytes(c.vae, plan.size.height, plan.size.width, dtype) +
-                  Pixels8(plan.size, 3) * kF32Bytes + Pixels8(plan.size, 4);
+                  Pixels8(plan.size, 3) * kF32Bytes + Pixels8(plan.size, 4) +
+                  3 * request.masked_pixels;
   met.push_back(VaeOps(c.vae, plan.size));
   memory.workspace = ops.ScratchBytes(met);
   return memory;

@@ -28,6 +28,7 @@ struct MemoryRequest {
   int64_t negative_tokens = 0;  // of the second pass
   int pictures = 1;
   bool previews = false;
+  int64_t masked_pixels = 0;  // of the picture that a mask keeps parts of; 0 without a mask
 };
 
 // Bytes that are alive at once in each stage of an edit, the workspace apart.

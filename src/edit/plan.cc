@@ -4,6 +4,7 @@
 #include <cmath>
 #include <random>
 
+#include "edit/mask.h"
 #include "edit/sizes.h"
 
 namespace kontext {
@@ -108,6 +109,7 @@ Result<EditPlan> PlanEdit(const EditRequest& request, const ModelDefaults& model
   if (request.size) KX_RETURN_IF_ERROR(CheckSize(*request.size, limits));
 
   EditPlan plan;
+  KX_RETURN_IF_ERROR(CheckMask(request, limits, plan.notes));
   plan.like = &ProfileOf(request.like);
   plan.steps = request.steps.value_or(plan.like->steps.value_or(model.steps));
   plan.guidance = request.guidance.value_or(plan.like->guidance.value_or(model.guidance));

@@ -4,12 +4,52 @@
 #include <nlohmann/json.hpp>
 
 #include "base/version.h"
+#include "model/sha256.h"
 
 namespace kontext {
 
-std::string MakeRecipe(const EditRequest& request, const EditPlan& plan, uint64_t seed,
-                       const Model& model, const Ops& ops, int threads) {
-  nlohmann::ordered_json r;
+namespace {
+
+using Json = nlohmann::ordered_json;
+
+// The file's name as it was given, if there is one.
+void NameFile(const std::string& file, Json& picture) {
+  if (!file.empty()) picture["file"] = file;
+}
+
+Result<Json> References(const EditRequest& request, const EditPlan& plan) {
+  Json list = Json::array();
+  for (size_t i = 0; i < request.images.size(); ++i) {
+    const Pixels& image = request.images[i];
+    const Size used = plan.reference_sizes[i];
+    Json one;
+    if (i < request.image_files.size()) NameFile(request.image_files[i], one);
+    KX_ASSIGN_OR_RETURN(one["pixels_sha256"], Sha256OfPixels(image));
+    one["width"] = image.width;
+    one["height"] = image.height;
+    if (image.channels == 4) one["alpha"] = true;
+    one["used_width"] = used.width;
+    one["used_height"] = used.height;
+    list.push_back(std::move(one));
+  }
+  return list;
+}
+
+Result<Json> MaskOf(const EditRequest& request) {
+  const Mask& mask = *request.mask;
+  Json one;
+  NameFile(request.mask_file, one);
+  KX_ASSIGN_OR_RETURN(one["pixels_sha256"],
+                      Sha256OfPixels({mask.width, mask.height, 1, mask.data}));
+  one["feather_px"] = request.feather_px;
+  return one;
+}
+
+}  // namespace
+
+Result<std::string> MakeRecipe(const EditRequest& request, const EditPlan& plan, Size picture,
+                               uint64_t seed, const Model& model, const Ops& ops, int threads) {
+  Json r;
   r["program"] = "kontext.cpp";
   r["version"] = kVersion;
   r["prompt"] = request.prompt;
@@ -20,14 +60,13 @@ std::string MakeRecipe(const EditRequest& request, const EditPlan& plan, uint64_
   r["seed"] = seed;
   r["steps"] = plan.steps;
   r["guidance"] = plan.guidance;
-  r["width"] = plan.size.width;
-  r["height"] = plan.size.height;
-  r["references"] = nlohmann::ordered_json::array();
-  for (size_t i = 0; i < request.images.size(); ++i) {
-    r["references"].push_back({{"width", request.images[i].width},
-                               {"height", request.images[i].height},
-                               {"used_width", plan.reference_sizes[i].width},
-                               {"used_height", plan.reference_sizes[i].height}});
+  r["width"] = picture.width;
+  r["height"] = picture.height;
+  if (request.size) r["asked_size"] = {request.size->width, request.size->height};
+  KX_ASSIGN_OR_RETURN(r["references"], References(request, plan));
+  if (request.keep_reference_size) r["keep_reference_size"] = true;
+  if (request.mask) {
+    KX_ASSIGN_OR_RETURN(r["mask"], MaskOf(request));
   }
   r["like"] = plan.like->name;
   r["mode"] = "exact";
@@ -43,7 +82,7 @@ std::string MakeRecipe(const EditRequest& request, const EditPlan& plan, uint64_
   r["threads"] = threads;
   r["ai_generated"] =
       true;  // the model's licence asks that pictures be recognisable as made by a machine
-  return r.dump(-1, ' ', false, nlohmann::ordered_json::error_handler_t::replace);
+  return r.dump(-1, ' ', false, Json::error_handler_t::replace);
 }
 
 }  // namespace kontext

@@ -10,8 +10,9 @@
 
 namespace kontext {
 
-std::string MakeRecipe(const EditRequest& request, const EditPlan& plan, uint64_t seed,
-                       const Model& model, const Ops& ops, int threads);
+// `picture`: the size of the finished picture.
+Result<std::string> MakeRecipe(const EditRequest& request, const EditPlan& plan, Size picture,
+                               uint64_t seed, const Model& model, const Ops& ops, int threads);
 
 }  // namespace kontext
 

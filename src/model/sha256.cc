@@ -30,6 +30,14 @@ Result<std::string> Sha256::Take() {
   return hex;
 }
 
+Result<std::string> Sha256OfPixels(const Pixels& pixels) {
+  const std::string head = fmt::format("{}x{}x{}\n", pixels.width, pixels.height, pixels.channels);
+  Sha256 sha;
+  sha.Add(std::as_bytes(std::span(head)));
+  sha.Add(std::as_bytes(std::span(pixels.data)));
+  return sha.Take();
+}
+
 Result<std::string> Sha256OfFile(const std::string& path) {
   KX_ASSIGN_OR_RETURN(const MappedFile file, MappedFile::Open(path));
   Sha256 sha;

@@ -5,6 +5,7 @@
 #include <string>
 
 #include "base/status.h"
+#include "kontext/request.h"  // Pixels
 #include "tensor/weight_rows.h"
 
 struct evp_md_ctx_st;  // OpenSSL's EVP_MD_CTX
@@ -27,6 +28,10 @@ class Sha256 {
   evp_md_ctx_st* context_;
   bool ok_ = false;
 };
+
+// Of what a picture shows, not of its file: of "WIDTHxHEIGHTxCHANNELS\n" and its bytes. So a copy
+// that was saved anew without loss has the same sum. A mask is a picture of one channel.
+Result<std::string> Sha256OfPixels(const Pixels& pixels);
 
 // 64 hexadecimal digits. Reads the whole file: about a second per GB.
 Result<std::string> Sha256OfFile(const std::string& path);
