@@ -10,10 +10,10 @@ import tempfile
 from typing import Protocol
 
 import numpy as np
-from PIL import Image
+from PIL import Image, ImageFilter
 
 from .cases import Case
-from .draw import SIZE_PX, render
+from .draw import SIZE_PX, pixels, render
 
 
 class Engine(Protocol):
@@ -45,10 +45,20 @@ class DiffusersEngine:
         return [np.asarray(image) for image in made]
 
 
+def drawn_mask(case: Case, grow_px: int) -> Image.Image:
+    """White where the drawings of source and target differ, and grow_px further."""
+    differs = np.abs(pixels(case.edit.source) - pixels(case.edit.target)).max(-1) >= 1
+    return Image.fromarray(np.uint8(255 * differs)).filter(ImageFilter.MaxFilter(2 * grow_px + 1))
+
+
 class KontextEngine:
-    def __init__(self, command: pathlib.Path, model_dir: pathlib.Path, steps: int, guidance: float, threads: int | None = None):
+    """With `mask_px` each edit gets the mask of what it should change, grown by that, and a feather of as much."""
+
+    def __init__(self, command: pathlib.Path, model_dir: pathlib.Path, steps: int, guidance: float, threads: int | None = None,
+                 mask_px: int | None = None):
         self._command = [str(command), "edit", "-q", "-m", str(model_dir), "--steps", str(steps), "--guidance", str(guidance)]
         self._command += ["--threads", str(threads)] if threads else []
+        self._mask_px = mask_px
 
     def answer(self, cases: list[Case]) -> list[np.ndarray]:
         return [self._one(c) for c in cases]
@@ -58,10 +68,17 @@ class KontextEngine:
             source, made = (pathlib.Path(folder) / name for name in ("in.png", "out.png"))
             render(case.edit.source).save(source)
             command = self._command + ["-i", str(source), "-p", case.edit.instruction, "--seed", str(case.noise_seed), "-o", str(made)]
+            if self._mask_px is not None:
+                mask = drawn_mask(case, self._mask_px)
+                mask.save(pathlib.Path(folder) / "mask.png")
+                command += ["--mask", f"{folder}/mask.png", "--feather", str(self._mask_px)]
             done = subprocess.run(command, capture_output=True, text=True, check=False)
             if done.returncode != 0:
                 raise RuntimeError(f"{' '.join(command)}: exit code {done.returncode}: {done.stderr.strip()}")
-            return np.asarray(Image.open(made).convert("RGB"))
+            answer = np.asarray(Image.open(made).convert("RGB"))
+            if self._mask_px is not None and not np.array_equal(*(p[np.asarray(mask) == 0] for p in (answer, np.asarray(render(case.edit.source))))):
+                raise RuntimeError(f"{' '.join(command)}: pixels outside the mask changed")
+            return answer
 
 
 class CeilingEngine:

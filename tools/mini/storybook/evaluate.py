@@ -77,7 +77,7 @@ def choose_engine(a) -> Engine:
     if a.ceiling:
         return CeilingEngine(a.model)
     if a.kontext:
-        return KontextEngine(a.kontext, a.model, a.steps, a.guidance, a.threads)
+        return KontextEngine(a.kontext, a.model, a.steps, a.guidance, a.threads, a.mask)
     return DiffusersEngine(a.model, a.steps, a.guidance)
 
 
@@ -93,6 +93,8 @@ def arguments(argv=None) -> argparse.Namespace:
     p.add_argument("--guidance", type=float, default=2.5)
     p.add_argument("--seed", type=int, default=12345, help="of the cases")
     p.add_argument("--threads", type=int, help="of PyTorch, or of the command (default: theirs)")
+    p.add_argument("--mask", type=int, metavar="PX",
+                   help="with --kontext: mask what the drawings say should change, grown and feathered by PX")
     p.add_argument("--json", type=pathlib.Path, help="keep the verdicts here")
     p.add_argument("--against", type=pathlib.Path, help="verdicts kept before, to compare with")
     p.add_argument("--sheet", type=pathlib.Path, help="PNG of all cases, each a column: source, made, target")
