@@ -1,17 +1,23 @@
 #!/usr/bin/env bash
 # The 12B model at its real sizes with random weights: made, converted, checked, planned, edited with, streamed. Prints a table
 # for docs/full-size.md and leaves each command's output in WORK/logs.
-#   bench/full.sh WORK [STAGE...]     stages: make convert verify fit edit stream; all of them without a name
+#   bench/full.sh WORK [STAGE...]     stages: make convert verify inspect fit edit stream; all of them without a name
 # WORK needs 52 GB of disk, `edit` 16 GiB of memory, and both about 5 minutes a step on 2 cores without VNNI.
-# BUILD names the build folder (build), SIZE the picture (512x512), LIMIT what `stream` may have (6GiB).
+# BUILD names the build folder (build), SIZE the picture (512x512), STEPS the steps (2), LIMIT what `stream` may have (6GiB).
+# The reference has SIZE, too (--keep-reference-size): the model's own would be 1024x1024, which quadruples its tokens.
 set -euo pipefail
 cd "$(dirname "$0")/.."
 work=$1
 shift
-stages=${*:-make convert verify fit edit stream}
-build=${BUILD:-build} size=${SIZE:-512x512} limit=${LIMIT:-6GiB}
+stages=${*:-make convert verify inspect fit edit stream}
+build=${BUILD:-build} size=${SIZE:-512x512} steps=${STEPS:-2} limit=${LIMIT:-6GiB}
 bf16=$work/bf16 int8=$work/int8
 mkdir -p "$work/logs"
+
+# python CODE ARGUMENT...: with the pictures' reader and writer of the tests at hand.
+python() {
+  KONTEXT='' KONTEXT_SOURCE=. PYTHONPATH=tests/pipeline python3 -c "$@"
+}
 
 # watch LOG PID: anonymous and mapped MiB of a process every two seconds, as CSV.
 watch() {
@@ -46,18 +52,23 @@ run() {
 
 echo "| stage | command | time | anonymous, at most | mapped, at most |"
 echo "|---|---|---|---|---|"
-edit=("$build/kontext" edit -m "$int8" -i docs/pictures/1-character.png -p "put the cat in the city" --steps 2 --seed 1 --size "$size" --json)
+edit=("$build/kontext" edit -m "$int8" -i "$work/in.png" --keep-reference-size -p "put the cat in the city" --steps "$steps"
+  --seed 1 --size "$size" --json)
+python "import sys
+from program import gradient, png
+open(sys.argv[1], 'wb').write(png(*map(int, sys.argv[2].split('x')), gradient))" "$work/in.png" "$size"
 for stage in $stages; do
   case $stage in
     make) run make "$build/bench/make_model" "$bf16" ;;
     convert) run convert "$build/kontext" convert "$bf16" "$int8" --to int8 --json ;;
     verify) run verify "$build/kontext" convert "$int8" --verify ;;
+    inspect) run inspect "$build/kontext" inspect "$int8/transformer" ;;
     fit) run fit "$build/kontext" fit -m "$int8" ;;
     edit) run edit "${edit[@]}" -o "$work/edit.png" ;;
     stream)
       run stream "${edit[@]}" -o "$work/stream.png" --memory-limit "$limit"
       if [[ -f $work/edit.png ]]; then
-        KONTEXT='' KONTEXT_SOURCE=. PYTHONPATH=tests/pipeline python3 -c "import sys
+        python "import sys
 from program import read_pixels
 print('pixels equal to those of edit:', read_pixels(sys.argv[1]) == read_pixels(sys.argv[2]))" "$work/edit.png" "$work/stream.png"
       fi
