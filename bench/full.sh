@@ -2,7 +2,7 @@
 # The 12B model at its real sizes with random weights: made, converted, checked, planned, edited with, streamed. Prints a table
 # for docs/full-size.md and leaves each command's output in WORK/logs.
 #   bench/full.sh WORK [STAGE...]     stages: make convert verify inspect fit edit stream; all of them without a name
-# WORK needs 52 GB of disk, `edit` 16 GiB of memory, and both about 5 minutes a step on 2 cores without VNNI.
+# WORK needs 54 GB of disk, `edit` 16 GiB of memory, and both about 5 minutes a step on 2 cores without VNNI.
 # BUILD names the build folder (build), SIZE the picture (512x512), STEPS the steps (2), LIMIT what `stream` may have (6GiB).
 # The reference has SIZE, too (--keep-reference-size): the model's own would be 1024x1024, which quadruples its tokens.
 set -euo pipefail
