@@ -19,9 +19,10 @@ constexpr int64_t kMaxHeaderBytes = 100'000'000;  // as the format's own library
 constexpr int64_t kPrefixBytes = 8;               // N itself
 constexpr std::string_view kMetadataKey = "__metadata__";
 
-constexpr std::array kDTypes = {DType::kF64, DType::kF32,  DType::kF16,    DType::kBF16,
-                                DType::kI64, DType::kI32,  DType::kI16,    DType::kI8,
-                                DType::kU8,  DType::kBool, DType::kF8E4M3, DType::kF8E5M2};
+constexpr std::array kDTypes = {DType::kF64,   DType::kF32,  DType::kF16,    DType::kBF16,
+                                DType::kI64,   DType::kI32,  DType::kI16,    DType::kI8,
+                                DType::kU8,    DType::kBool, DType::kF8E4M3, DType::kF8E5M2,
+                                DType::kF8E8M0};
 
 struct Range {
   int64_t begin;

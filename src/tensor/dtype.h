@@ -20,7 +20,8 @@ enum class DType : uint8_t {
   kU8,
   kBool,
   kF8E4M3,
-  kF8E5M2
+  kF8E5M2,
+  kF8E8M0  // a power of two: scales of MXFP8 and its like
 };
 
 constexpr int64_t SizeOf(DType t) {
@@ -67,6 +68,8 @@ constexpr std::string_view Name(DType t) {
       return "F8_E4M3";
     case DType::kF8E5M2:
       return "F8_E5M2";
+    case DType::kF8E8M0:
+      return "F8_E8M0";
   }
   return "?";
 }

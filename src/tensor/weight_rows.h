@@ -12,6 +12,7 @@
 #include <utility>
 #include <vector>
 
+#include "tensor/arena.h"
 #include "tensor/view.h"
 
 namespace kontext {
@@ -46,6 +47,10 @@ class WeightRows {
   WeightRows(ConstTensorView dense)  // NOLINT: implicit, as view to view
       : dense_(dense), shape_(dense.shape()) {}
   WeightRows(TensorView dense) : WeightRows(ConstTensorView(dense)) {}  // NOLINT: as above
+  // Dense values that no file has as they are; they live as long as any WeightRows of them.
+  explicit WeightRows(std::shared_ptr<const Tensor> owned) : WeightRows(owned->view()) {
+    owned_ = std::move(owned);
+  }
   // `shape` has the elements of the matrix: [rows, columns], [n] (one row), [N,C,k,k] (N rows).
   WeightRows(std::shared_ptr<const EncodedMatrix> encoded, const Shape& shape)
       : encoded_(std::move(encoded)), shape_(shape) {}
@@ -81,6 +86,7 @@ class WeightRows {
   int64_t matrix_columns() const;
 
   ConstTensorView dense_;
+  std::shared_ptr<const Tensor> owned_;  // what dense_ views, if it is not a file
   std::shared_ptr<const EncodedMatrix> encoded_;
   int64_t first_row_ = 0;  // of encoded_
   Shape shape_;
