@@ -10,6 +10,8 @@
 namespace kontext {
 namespace {
 
+using namespace std::string_view_literals;
+
 constexpr int64_t kMaxSize = 1 << 24;   // of any dimension; products of two stay inside 64 bits
 constexpr int64_t kMaxLayers = 1024;    // as in config.cc
 constexpr int64_t kClipHeadWidth = 64;  // CLIP-L and every other CLIP text encoder
@@ -172,16 +174,21 @@ Result<ClipConfig> ClipConfigFromShapes(const WeightMap& tensors, const std::str
 
 Result<T5Config> T5ConfigFromShapes(const WeightMap& tensors, const std::string& file,
                                     const T5Config& known) {
-  Shapes s(tensors, {"encoder.block.0.layer.0.SelfAttention.relative_attention_bias.weight"});
+  // The second name of each is llama.cpp's, the third an alias.
+  const std::string positions =
+      "encoder.block.0.layer.0.SelfAttention.relative_attention_bias.weight";
+  Shapes s(tensors, {positions, "enc.blk.0.attn_rel_b.weight"});
   T5Config c = known;
-  const std::string attention = "encoder.block.0.layer.0.SelfAttention.";
-  c.vocab = s.Dim({"shared.weight", "encoder.embed_tokens.weight"}, 0);
-  c.model = s.Dim({"shared.weight", "encoder.embed_tokens.weight"}, 1);
-  c.layers = s.Count({"encoder.block."});
-  c.buckets = s.Dim({attention + "relative_attention_bias.weight"}, 0);
-  c.heads = s.Dim({attention + "relative_attention_bias.weight"}, 1);
-  const int64_t width = s.Dim({attention + "q.weight"}, 0);
-  c.ff = s.Dim({"encoder.block.0.layer.1.DenseReluDense.wi_0.weight"}, 0);
+  const auto table = {"shared.weight"sv, "token_embd.weight"sv, "encoder.embed_tokens.weight"sv};
+  c.vocab = s.Dim(table, 0);
+  c.model = s.Dim(table, 1);
+  c.layers = s.Count({"encoder.block.", "enc.blk."});
+  c.buckets = s.Dim({positions, "enc.blk.0.attn_rel_b.weight"}, 0);
+  c.heads = s.Dim({positions, "enc.blk.0.attn_rel_b.weight"}, 1);
+  const int64_t width =
+      s.Dim({"encoder.block.0.layer.0.SelfAttention.q.weight", "enc.blk.0.attn_q.weight"}, 0);
+  c.ff =
+      s.Dim({"encoder.block.0.layer.1.DenseReluDense.wi_0.weight", "enc.blk.0.ffn_gate.weight"}, 0);
   if (width % c.heads != 0) s.Note(fmt::format("width {} over {} heads", width, c.heads));
   if (c.buckets % 4 != 0) s.Note(fmt::format("{} buckets of positions", c.buckets));
   KX_RETURN_IF_ERROR(s.status(file, "T5 text encoder"));

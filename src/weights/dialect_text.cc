@@ -1,12 +1,15 @@
 // The dialects of the text encoders (spec weights 4). Ours are Hugging Face's names.
 #include <fmt/format.h>
 
+#include <utility>
+
 #include "weights/dialect.h"
 
 namespace kontext {
 namespace {
 
 constexpr const char* kModel = "text_model.";
+constexpr int64_t kMostT5Blocks = 24;  // T5-XXL's; names that a smaller one has not are not asked
 
 // Every name of CLIP's text tower after "text_model.".
 std::vector<std::string> ClipTensors(int64_t layers) {
@@ -22,6 +25,37 @@ std::vector<std::string> ClipTensors(int64_t layers) {
     }
   }
   return names;
+}
+
+// llama.cpp's names of T5's encoder in GGUF files (gguf-py constants.py and tensor_mapping.py,
+// t5encoder; spec weights 7.4). A full T5 (architecture "t5") has its decoder beside it.
+NameTable LlamaCppT5() {
+  NameTable table;
+  table.dialect = "llama.cpp";
+  table.prefixes = {""};
+  table.probes = {"token_embd.weight", "enc.output_norm.weight", "enc.blk.0.attn_q.weight",
+                  "enc.blk.0.ffn_gate.weight"};
+  table.ignored = {"dec.", "output."};
+  const auto add = [&](const std::string& ours, const std::string& theirs) {
+    table.names[ours + ".weight"] = {{FilePart{theirs + ".weight"}}};
+  };
+  add("shared", "token_embd");
+  add("encoder.final_layer_norm", "enc.output_norm");
+  add("encoder.block.0.layer.0.SelfAttention.relative_attention_bias", "enc.blk.0.attn_rel_b");
+  constexpr std::pair<const char*, const char*> kLayers[] = {
+      {"layer.0.SelfAttention.q", "attn_q"},     {"layer.0.SelfAttention.k", "attn_k"},
+      {"layer.0.SelfAttention.v", "attn_v"},     {"layer.0.SelfAttention.o", "attn_o"},
+      {"layer.0.layer_norm", "attn_norm"},       {"layer.1.DenseReluDense.wi_0", "ffn_gate"},
+      {"layer.1.DenseReluDense.wi_1", "ffn_up"}, {"layer.1.DenseReluDense.wo", "ffn_down"},
+      {"layer.1.layer_norm", "ffn_norm"}};
+  for (int64_t b = 0; b < kMostT5Blocks; ++b) {
+    for (const auto& [ours, theirs] : kLayers) {
+      add(fmt::format("encoder.block.{}.{}", b, ours), fmt::format("enc.blk.{}.{}", b, theirs));
+    }
+    // Block 0's table of positions serves all; some files repeat it.
+    if (b > 0) table.ignored.push_back(fmt::format("enc.blk.{}.attn_rel_b.weight", b));
+  }
+  return table;
 }
 
 }  // namespace
@@ -59,7 +93,7 @@ std::vector<NameTable> T5Dialects() {
   table.names["shared.weight"] = {{FilePart{"shared.weight"}},
                                   {FilePart{"encoder.embed_tokens.weight"}}};
   table.ignored = {"decoder.", "lm_head."};
-  return {table};
+  return {table, LlamaCppT5()};
 }
 
 }  // namespace kontext

@@ -127,16 +127,19 @@ Identity Clip(const TensorNames& names) {
 
 Identity T5(const TensorNames& names) {
   Identity id;
-  const WeightRows* q = names.EndingWith("encoder.block.0.layer.0.SelfAttention.q.weight");
-  if (q == nullptr) return id;
+  const int layout =
+      FirstOf(names, {"encoder.block.0.layer.0.SelfAttention.q.weight", "enc.blk.0.attn_q.weight"});
+  if (layout < 0) return id;
   id.family = Family::kT5;
   id.parts = {Family::kT5};
-  id.layout = "Hugging Face";
-  const int64_t width = q->rank() == 2 ? q->dim(1) : 0;
+  id.layout = layout == 0 ? "Hugging Face" : "llama.cpp";
+  const int64_t width = std::max(names.Dim("encoder.block.0.layer.0.SelfAttention.q.weight", 1),
+                                 names.Dim("enc.blk.0.attn_q.weight", 1));
   const int64_t vocab =
-      std::max(names.Dim("shared.weight", 0), names.Dim("encoder.embed_tokens.weight", 0));
-  const bool gated =
-      names.EndingWith("encoder.block.0.layer.1.DenseReluDense.wi_0.weight") != nullptr;
+      std::max({names.Dim("shared.weight", 0), names.Dim("encoder.embed_tokens.weight", 0),
+                names.Dim("token_embd.weight", 0)});
+  const bool gated = FirstOf(names, {"encoder.block.0.layer.1.DenseReluDense.wi_0.weight",
+                                     "enc.blk.0.ffn_gate.weight"}) >= 0;
   if (vocab > 200000) {
     id.description =
         fmt::format("a multilingual T5 (UMT5 or mT5, {} tokens; FLUX.1's has 32128)", vocab);
