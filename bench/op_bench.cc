@@ -1,6 +1,6 @@
-// op_bench [--json] [--rounds N] [--dtype f32|bf16] [--only OP]: the ops of the cpu backend at
-// FLUX's sizes beside a bare oneDNN product. Bare product and ops take turns, and a ratio compares
-// neighbours, so that a machine that is sometimes busy (or hot) slows both.
+// op_bench [--json] [--rounds N] [--dtype f32|bf16] [--mode exact|default] [--only OP]: the ops of
+// the cpu backend at FLUX's sizes beside a bare oneDNN product. Bare product and ops take turns,
+// and a ratio compares neighbours, so that a machine that is sometimes busy (or hot) slows both.
 #include <fmt/format.h>
 #include <omp.h>
 #include <sys/resource.h>
@@ -20,6 +20,8 @@
 
 namespace kontext::bench {
 namespace {
+
+using namespace std::string_view_literals;
 
 using cpu::BareMatMul;
 using nlohmann::json;
@@ -142,12 +144,14 @@ Status RunRound(const std::vector<Case>& cases, BareMatMul& bare, std::vector<Ti
 struct Options {
   bool as_json = false;
   int rounds = 5;
+  Precision precision = Precision::kExact;
   std::string dtype, only;
 };
 
 Result<json> RunAll(const Options& options) {
   KX_ASSIGN_OR_RETURN(const cpu::CpuFeatures features, cpu::UsableCpuFeatures());
   KX_ASSIGN_OR_RETURN(const std::unique_ptr<Ops> ops, MakeCpuOps(options.dtype));
+  ops->SetPrecision(options.precision);
   const bool native = cpu::PlanFor(features, options.dtype).path == cpu::ProductPath::kLibrary;
   json report = {{"onednn", onednn::Version()},
                  {"threads", omp_get_max_threads()},
@@ -157,11 +161,15 @@ Result<json> RunAll(const Options& options) {
                  {"bf16", features.bf16},
                  {"amx", features.amx},
                  {"activations", ops->activation_dtype() == DType::kBF16 ? "bf16" : "f32"},
-                 {"bare_dtype", native ? "bf16" : "f32"},
+                 {"bare_dtype", options.precision == Precision::kInt8 ? "u8s8"
+                                : native                              ? "bf16"
+                                                                      : "f32"},
                  {"rounds", options.rounds}};
   KX_ASSIGN_OR_RETURN(report["bare"], BareRates(options.rounds));
-  KX_ASSIGN_OR_RETURN(BareMatMul bare,
-                      BareMatMul::Make(native ? BareMatMul::Kind::kBF16 : BareMatMul::Kind::kF32));
+  KX_ASSIGN_OR_RETURN(BareMatMul bare, BareMatMul::Make(options.precision == Precision::kInt8
+                                                            ? BareMatMul::Kind::kU8S8
+                                                        : native ? BareMatMul::Kind::kBF16
+                                                                 : BareMatMul::Kind::kF32));
   KX_ASSIGN_OR_RETURN(std::vector<Case> cases, MakeCases(*ops));
   KX_RETURN_IF_ERROR(bare.Run());
   std::erase_if(cases, [&](const Case& c) { return c.op.find(options.only) == std::string::npos; });
@@ -216,10 +224,15 @@ int Main(int argc, char** argv) {
       options.rounds = std::atoi(argv[++i]);
     } else if (arg == "--dtype" && value != nullptr) {
       options.dtype = argv[++i];
+    } else if (arg == "--mode" && value != nullptr &&
+               (value == "exact"sv || value == "default"sv)) {
+      options.precision = argv[++i] == "default"sv ? Precision::kInt8 : Precision::kExact;
     } else if (arg == "--only" && value != nullptr) {
       options.only = argv[++i];
     } else {
-      fmt::print(stderr, "usage: op_bench [--json] [--rounds N] [--dtype f32|bf16] [--only OP]\n");
+      fmt::print(stderr,
+                 "usage: op_bench [--json] [--rounds N] [--dtype f32|bf16] [--mode exact|default] "
+                 "[--only OP]\n");
       return 2;
     }
   }

@@ -40,6 +40,7 @@ class Maker {
     KX_ASSIGN_OR_RETURN(const Shared dst,
                         Make(gated ? DType::kF32 : ops_.activation_dtype(), {t, n}));
     LinearSource source{{weight->view()}, {bias->view()}};
+    source.coarsest = Precision::kInt8;
     KX_ASSIGN_OR_RETURN(std::shared_ptr<LinearWeights> w, ops_.PrepareLinear(source));
     Case c{name, fmt::format("{} x {} x {}", t, k, n), 2.0 * Double(t * k * n), 0, {}};
     c.run = [this_ops = &ops_, src, weight, bias, gate, dst, w, act, gated] {

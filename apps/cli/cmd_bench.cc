@@ -13,14 +13,14 @@ namespace {
 using Json = nlohmann::ordered_json;
 
 struct StepFlags {
-  std::string blocks = "2,4", size = "512x512", mode = "exact";
+  std::string blocks = "2,4", size = "512x512";
   bool json = false, generate = false;
   StepBenchOptions options;
 };
 
 Json Rate(double rate) { return rate > 0 ? Json(rate * 1e-9) : Json(nullptr); }
 
-Json ToJson(const StepBench& b, const std::string& mode) {
+Json ToJson(const StepBench& b, Mode mode) {
   Json trace = Json::array();
   for (const OpTime& t : b.trace) {
     trace.push_back(
@@ -35,16 +35,18 @@ Json ToJson(const StepBench& b, const std::string& mode) {
             {"s8", Rate(b.bare_s8)},
             {"u8s8", Rate(b.bare_u8s8)}}},
           {"isa", b.isa},
-          {"mode", mode},
+          {"mode", NameOf(mode)},
           {"dtype", b.dtype},
           {"threads", b.threads},
           {"tokens", b.tokens},
           {"trace", trace}};
 }
 
-void Print(const StepBench& b) {
+void Print(const StepBench& b, Mode mode) {
   const double gops = b.operations / b.seconds * 1e-9;
-  const double bare = b.dtype == "BF16" ? b.bare_bf16 : b.bare_f32;
+  const double bare = mode == Mode::kDefault ? b.bare_u8s8
+                      : b.dtype == "BF16"    ? b.bare_bf16
+                                             : b.bare_f32;
   std::printf("one step: %.3f s, %.1f Gop/s, %lld tokens, %s activations, %d threads, %s\n",
               b.seconds, gops, static_cast<long long>(b.tokens), b.dtype.c_str(), b.threads,
               b.isa.c_str());
@@ -81,9 +83,9 @@ int RunStep(StepFlags& f) {
   const Result<StepBench> bench = BenchStep(f.options);
   if (!bench.ok()) return Report(bench.status());
   if (f.json) {
-    std::printf("%s\n", ToJson(*bench, f.mode).dump(2).c_str());
+    std::printf("%s\n", ToJson(*bench, f.options.mode).dump(2).c_str());
   } else {
-    Print(*bench);
+    Print(*bench, f.options.mode);
   }
   return 0;
 }
@@ -99,8 +101,7 @@ void AddBench(CLI::App& app, Action& action) {
   step->add_option("--blocks", flags->blocks,
                    "Double and single blocks (default 2,4; the real model has 19,38)");
   step->add_option("--size", flags->size, "WIDTHxHEIGHT of target and reference (default 512x512)");
-  step->add_option("--mode", flags->mode, "exact (the only one in this version)")
-      ->check(CLI::IsMember({"exact"}));
+  AddMode(*step, flags->options.mode);
   step->add_option("--repeats", flags->options.repeats,
                    "Steps measured after one warm-up (default 3)")
       ->check(CLI::Range(1, 1000));

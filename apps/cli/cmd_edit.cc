@@ -15,13 +15,14 @@ namespace {
 struct EditFlags {
   EngineFlags engine;
   std::vector<std::string> inputs;
-  std::string prompt, output, size = "auto", mode = "exact", preview;
+  std::string prompt, output, size = "auto", preview;
   std::string negative, mask;
   int feather = 0;
   uint64_t seed = 0;
   int count = 1, steps = 0;
   float guidance = 0, true_cfg = 1;
   Like like = Like::kOurs;
+  Mode mode = Mode::kExact;
   bool keep_alpha = false, keep_size = false, json = false, quiet = false;
   int verbose = 0;
   CLI::App* command = nullptr;
@@ -57,8 +58,7 @@ void AddEditFlags(CLI::App& c, EditFlags& f) {
                "Follow another program's habits, so that its seeds give its pictures: bfl, "
                "diffusers, comfyui, sdcpp")
       ->transform(CLI::CheckedTransformer(kLikes, CLI::ignore_case));
-  c.add_option("--mode", f.mode, "exact: no approximation (the only one in this version)")
-      ->check(CLI::IsMember({"exact"}));
+  AddMode(c, f.mode);
   c.add_option("--preview", f.preview,
                "Rewrite this picture after every step with what it is heading for");
   c.add_flag("--json", f.json, "Events on stdout, one JSON object a line");
@@ -73,6 +73,7 @@ Result<EditRequest> MakeRequest(const EditFlags& f, Watcher& watcher) {
   r.prompt = f.prompt;
   r.count = f.count;
   r.like = f.like;
+  r.mode = f.mode;
   r.true_cfg = f.true_cfg;
   r.keep_reference_size = f.keep_size;
   r.previews = !f.preview.empty();

@@ -28,6 +28,7 @@ struct EngineFlags {
   std::string memory_limit;  // "6GiB"
 };
 void AddEngineFlags(CLI::App& command, EngineFlags& flags);
+void AddMode(CLI::App& command, Mode& mode);  // --mode
 // The engine's options with the model found and sizes parsed.
 Result<EngineOptions> Resolve(const EngineFlags& flags);
 

@@ -6,6 +6,7 @@
 #include <cstdio>
 #include <cstdlib>
 #include <filesystem>
+#include <map>
 
 #include "cli/commands.h"
 
@@ -44,7 +45,16 @@ LoraChoice ParseLora(const std::string& text) {
   return {text};
 }
 
+const std::map<std::string, Mode> kModes = {{"exact", Mode::kExact}, {"default", Mode::kDefault}};
+
 }  // namespace
+
+void AddMode(CLI::App& c, Mode& mode) {
+  c.add_option("--mode", mode,
+               "exact: no approximation; default: the transformer's blocks multiply in 8 bits")
+      ->transform(CLI::CheckedTransformer(kModes))
+      ->default_str(NameOf(mode));
+}
 
 void AddEngineFlags(CLI::App& c, EngineFlags& f) {
   c.add_option(

@@ -177,6 +177,7 @@ struct StepBenchOptions {
   Size size{512, 512};  // of target and reference alike; 0 reference tokens if !edit
   bool edit = true;
   int repeats = 3;
+  Mode mode = Mode::kExact;
   std::string backend, dtype;  // as in EngineOptions
   int threads = 0;
 };

@@ -34,6 +34,13 @@ struct Size {
 // Whose habits to follow where programs differ (size, T5 length, schedule, noise); docs/likes.md.
 enum class Like { kOurs, kBfl, kDiffusers, kComfyUi, kSdCpp };
 
+// How exactly an edit is computed; docs/modes.md.
+enum class Mode {
+  kExact,    // no approximation
+  kDefault,  // the transformer's blocks multiply in 8 bits
+};
+std::string NameOf(Mode mode);  // "exact", "default"
+
 // An adapter to put on the model: a LoRA, LoHa, LoKr or difference file, under any of the names in
 // docs/lora.md.
 struct LoraChoice {
@@ -52,6 +59,7 @@ struct EditRequest {
   float true_cfg = 1.0f;                // above 1, and with a negative prompt: two passes a step
   std::optional<std::string> negative;  // "" counts as given
   Like like = Like::kOurs;
+  Mode mode = Mode::kExact;
   bool keep_reference_size = false;  // use references as they are (sides cut to multiples of 16)
   // Keeps a part of the first reference: the output then has that picture's own size, and where the
   // mask is 0 its own bytes (docs/masks.md). Of the picture's size, or of its aspect.

@@ -109,6 +109,8 @@ Result<StepBench> BenchStep(const StepBenchOptions& o) {
   const ThreadScope threads(o.threads);
   KX_ASSIGN_OR_RETURN(const auto ops, MakeOps({o.backend, o.dtype}));
 
+  ops->SetPrecision(o.mode == Mode::kExact ? Precision::kExact : Precision::kInt8);
+
   DitConfig config;  // FLUX.1 Kontext's own widths
   config.depth = o.double_blocks;
   config.depth_single = o.single_blocks;

@@ -30,6 +30,19 @@ namespace kontext {
 // What a product applies to its result before the store.
 enum class Activation { kNone, kSilu, kGeluTanh, kQuickGelu };
 
+// How a product may round beside its store.
+//
+// kInt8: activations and weights in 8 bits. R turns groups of 256 columns (tensor/convrot.h); where
+// K is no multiple of 256, R = 1.
+//   weights      w R = q_w * s_w   s_w[n] = max_k |w R|[n] / 127 (tensor/packed_int8.h) activations
+//   x R = q_x * s_x   s_x[t] = max_j max(|a_2j|, |a_2j+1|, |a_2j + a_2j+1|) / 127
+//                                  of a = (x R)[t], odd K with a 0 behind
+//   y[t, n] = s_x[t] * s_w[n] * sum_k q_x[t, k] * q_w[n, k]
+// q are rounded to nearest, ties to even; the sum is exact; all else is f32. (The pairs in s_x: 255
+// times a sum of two neighbours' q_x fits into 16 bits, which is what vpmaddubsw adds in.) Low-rank
+// branches see x itself. A NaN or infinity in a row of x makes the row NaN or infinite.
+enum class Precision { kExact, kInt8 };
+
 // A backend's own form of the weights of a product. Opaque: only the backend that made it uses it.
 class LinearWeights {
  public:
@@ -65,6 +78,8 @@ struct LinearSource {
   std::vector<LowRank> low_rank = {};
   // Never to be copied into a form of the backend's own: used too rarely, or no memory for it.
   bool in_place = false;
+  // The coarsest precision that this product may be run in.
+  Precision coarsest = Precision::kExact;
 };
 
 struct AttentionOptions {
@@ -107,6 +122,13 @@ class Ops {
   // At most the memory that ops of all these sizes leave this backend with, and what it holds now.
   virtual int64_t ScratchBytes(std::span<const OpSizes> groups) const;
   virtual int64_t HeldScratchBytes() const { return scratch_.bytes(); }
+
+  // From here on products run in this precision, those that may not be so coarse exactly.
+  void SetPrecision(Precision precision) { precision_ = precision; }
+  Precision precision() const { return precision_; }
+
+  // Memory that products in this precision will still take, and keep, for weights in another form.
+  virtual int64_t PendingCopyBytes() const { return 0; }
 
   // The first failure since the last call, which it clears.
   Status TakeStatus();
@@ -232,6 +254,7 @@ class Ops {
 
   Status first_failure_;
   Buffer scratch_;
+  Precision precision_ = Precision::kExact;
   bool tracing_ = false;
   std::vector<OpTrace> trace_;
 };

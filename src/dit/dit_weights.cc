@@ -20,12 +20,14 @@ void VisitStream(const DitConfig& c, const std::string& block, const char* s, St
   v.Section(sections.Modulation(index), Use::kOnce);
   v.Linear(name + "_mod.lin", w.mod, 6 * D, D, Bias::kYes);
   v.Section(sections.Block(index), Use::kEveryStep);
+  v.Coarsest(Precision::kInt8);
   v.Linear(name + "_attn.qkv", w.qkv, 3 * D, D, Bias::kYes);
   v.Vector(name + "_attn.norm.query_norm.scale", w.query_norm, c.head_dim());
   v.Vector(name + "_attn.norm.key_norm.scale", w.key_norm, c.head_dim());
   v.Linear(name + "_attn.proj", w.proj, D, D, Bias::kYes);
   v.Linear(name + "_mlp.0", w.mlp_0, F, D, Bias::kYes);
   v.Linear(name + "_mlp.2", w.mlp_2, D, F, Bias::kYes);
+  v.Coarsest(Precision::kExact);
 }
 
 void VisitSingleBlock(const DitConfig& c, const std::string& block, SingleBlockWeights& w,
@@ -35,15 +37,20 @@ void VisitSingleBlock(const DitConfig& c, const std::string& block, SingleBlockW
   v.Section(sections.Modulation(index), Use::kOnce);
   v.Linear(block + "modulation.lin", w.modulation, 3 * D, D, Bias::kYes);
   v.Section(sections.Block(index), Use::kEveryStep);
+  v.Coarsest(Precision::kInt8);
   v.LinearRows(block + "linear1", w.linear1_qkv, {0, 3 * D}, 3 * D + F, D, Bias::kYes);
   v.LinearRows(block + "linear1", w.linear1_mlp, {3 * D, 3 * D + F}, 3 * D + F, D, Bias::kYes);
   v.Vector(block + "norm.query_norm.scale", w.query_norm, c.head_dim());
   v.Vector(block + "norm.key_norm.scale", w.key_norm, c.head_dim());
   v.Linear(block + "linear2", w.linear2, D, D + F, Bias::kYes);
+  v.Coarsest(Precision::kExact);
 }
 
 }  // namespace
 
+// The blocks' products may run in 8 bits. The embedders, the modulations and the final layer may
+// not: they are 0.1 % of a step's work, and every reader of FLUX in 8 bits leaves them alone
+// (docs/int8.md).
 void VisitDit(const DitConfig& c, DitWeights& w, WeightVisitor& v) {
   const int64_t D = c.hidden;
   w.double_blocks.resize(static_cast<size_t>(c.depth));

@@ -187,7 +187,7 @@ Status ReserveMemory(const EditPlan& plan, const Model& model, const MemoryReque
   const ProcessMemory now = MemoryOfProcess();
   // Held already, and needed again: counted once.
   const int64_t held = now.anonymous + now.pinned - ops.HeldScratchBytes();
-  const int64_t need = held + memory.peak();
+  const int64_t need = held + ops.PendingCopyBytes() + memory.peak();
   const int64_t have = limit > 0 ? limit : held + now.mapped + AvailableBytes();
   const int64_t largest =
       std::max(model.t5_pages->spans().LargestBytes(), model.dit_pages->spans().LargestBytes());

@@ -102,6 +102,8 @@ Status CheckSize(Size s, const EditLimits& limits) {
   return Status();
 }
 
+std::string NameOf(Mode mode) { return mode == Mode::kExact ? "exact" : "default"; }
+
 Result<EditPlan> PlanEdit(const EditRequest& request, const ModelDefaults& model,
                           const EditLimits& limits) {
   KX_RETURN_IF_ERROR(CheckNumbers(request, limits));

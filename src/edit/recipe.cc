@@ -69,7 +69,7 @@ Result<std::string> MakeRecipe(const EditRequest& request, const EditPlan& plan,
     KX_ASSIGN_OR_RETURN(r["mask"], MaskOf(request));
   }
   r["like"] = plan.like->name;
-  r["mode"] = "exact";
+  r["mode"] = NameOf(request.mode);
   r["model"] = {{"name", model.defaults.name}, {"fingerprint", model.fingerprint}};
   for (const auto& lora : model.adapters.files()) {
     r["loras"].push_back({{"file", std::filesystem::path(lora->adapter.file).filename().string()},

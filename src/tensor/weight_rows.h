@@ -66,6 +66,9 @@ class WeightRows {
     return is_encoded() ? encoded_->encoding() : std::string(Name(dense_.dtype()));
   }
 
+  // Of encoded rows: which row of the encoded matrix is the first.
+  int64_t first_row() const { return first_row_; }
+
   // Rows [begin, end) of a matrix or a vector's elements, of dense weights of any rank; of encoded
   // ones of rank 2 and more.
   WeightRows Rows(int64_t begin, int64_t end) const;

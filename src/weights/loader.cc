@@ -82,9 +82,12 @@ class LoadVisitor : public WeightVisitor {
     use_ = use;
   }
 
+  void Coarsest(Precision precision) override { coarsest_ = precision; }
+
   void LinearRows(const std::string& name, LinearPtr& w, RowRange rows, int64_t out, int64_t in,
                   Bias bias) override {
     LinearSource linear;
+    linear.coarsest = coarsest_;
     linear.weight = CutRows(Pieces(name + ".weight", {out, in}), rows);
     linear.low_rank = CutBranches(source_.Branches(name + ".weight"), rows);
     linear.in_place = options_.in_place || use_ == Use::kOnce;
@@ -218,6 +221,7 @@ class LoadVisitor : public WeightVisitor {
   const LoadOptions& options_;
   int section_ = 0;
   Use use_ = Use::kEveryStep;
+  Precision coarsest_ = Precision::kExact;
   std::set<std::string> names_;  // visited
   std::vector<std::string> problems_;
   std::vector<std::pair<std::string, std::function<Status()>>> prepare_;

@@ -58,6 +58,9 @@ class WeightVisitor {
     (void)section;
     (void)use;
   }
+  // What is visited from here on may be multiplied in this precision, if it is asked for; exactly
+  // until then.
+  virtual void Coarsest(Precision precision) { (void)precision; }
   // `name`.weight [out, in] (a file may have [out, in, 1, 1]) and, with kYes, `name`.bias [out].
   void Linear(const std::string& name, LinearPtr& w, int64_t out, int64_t in, Bias bias) {
     LinearRows(name, w, {0, out}, out, in, bias);

@@ -19,6 +19,7 @@ namespace {
 constexpr std::pair<std::string_view, Isa> kIsaNames[] = {
     {"sse4", Isa::kSse4},
     {"avx2", Isa::kAvx2},
+    {"avx_vnni", Isa::kAvxVnni},
     {"avx512", Isa::kAvx512},
     {"avx512_vnni", Isa::kAvx512Vnni},
     {"avx512_bf16", Isa::kAvx512Bf16},
@@ -28,7 +29,7 @@ constexpr std::pair<std::string_view, Isa> kIsaNames[] = {
 // Highway's targets above the limit. It knows nothing of bf16 and AMX; oneDNN is told itself.
 int64_t TargetsAbove(Isa limit) {
   if (limit == Isa::kSse4) return HWY_AVX2 | HWY_AVX3;
-  if (limit == Isa::kAvx2) return HWY_AVX3;
+  if (limit == Isa::kAvx2 || limit == Isa::kAvxVnni) return HWY_AVX3;
   return 0;
 }
 
@@ -53,6 +54,7 @@ CpuFeatures DetectCpuFeatures() {
   f.avx2 = (targets & HWY_AVX2) != 0;
   f.avx512 = (targets & HWY_AVX3) != 0;
   unsigned a = 0, b = 0, c = 0, d = 0;
+  if (f.avx2 && __get_cpuid_count(7, 1, &a, &b, &c, &d) != 0) f.avx_vnni = (a & (1u << 4)) != 0;
   if (f.avx512 && __get_cpuid_count(7, 0, &a, &b, &c, &d) != 0) {
     f.vnni = (c & (1u << 11)) != 0;
     f.amx = (d & (1u << 22)) != 0 && (d & (1u << 24)) != 0;  // AMX-BF16, AMX-TILE
@@ -79,8 +81,15 @@ CpuFeatures Limit(const CpuFeatures& have, Isa limit) {
   f.bf16 = f.bf16 && limit >= Isa::kAvx512Bf16;
   f.vnni = f.vnni && limit >= Isa::kAvx512Vnni;
   f.avx512 = f.avx512 && limit >= Isa::kAvx512;
+  f.avx_vnni = f.avx_vnni && limit >= Isa::kAvxVnni;
   f.avx2 = f.avx2 && limit >= Isa::kAvx2;
   return f;
+}
+
+Int8Path Int8PathFor(const CpuFeatures& features) {
+  if (features.avx512 && features.vnni) return Int8Path::kAvx512Vnni;
+  if (features.avx2 && features.avx_vnni) return Int8Path::kAvxVnni;
+  return Int8Path::kMaddubs;
 }
 
 Plan PlanFor(const CpuFeatures& features, std::string_view dtype) {
@@ -88,6 +97,7 @@ Plan PlanFor(const CpuFeatures& features, std::string_view dtype) {
   Plan plan;
   plan.bf16_activations = dtype == "bf16" || (dtype.empty() && native);
   plan.path = plan.bf16_activations && native ? ProductPath::kLibrary : ProductPath::kWiden;
+  plan.int8 = Int8PathFor(features);
   return plan;
 }
 

@@ -10,20 +10,22 @@ namespace kontext::cpu {
 
 struct CpuFeatures {
   bool sse4 = false;
-  bool avx2 = false;    // with FMA and F16C
-  bool avx512 = false;  // F, VL, DQ, BW
-  bool vnni = false;    // AVX-512 VNNI
-  bool bf16 = false;    // AVX-512 BF16
-  bool amx = false;     // AMX tiles with BF16
+  bool avx2 = false;      // with FMA and F16C
+  bool avx512 = false;    // F, VL, DQ, BW
+  bool avx_vnni = false;  // VNNI on AVX2's registers, which processors without AVX-512 have
+  bool vnni = false;      // AVX-512 VNNI
+  bool bf16 = false;      // AVX-512 BF16
+  bool amx = false;       // AMX tiles with BF16
 };
 
 // Of this processor, by cpuid.
 CpuFeatures DetectCpuFeatures();
 
 // The instruction sets that KONTEXT_ISA may name, each with all that come before it.
-enum class Isa { kSse4, kAvx2, kAvx512, kAvx512Vnni, kAvx512Bf16, kAmx };
+enum class Isa { kSse4, kAvx2, kAvxVnni, kAvx512, kAvx512Vnni, kAvx512Bf16, kAmx };
 
-// "sse4", "avx2", "avx512", "avx512_vnni", "avx512_bf16" or "amx"; anything else is kUsage.
+// "sse4", "avx2", "avx_vnni", "avx512", "avx512_vnni", "avx512_bf16" or "amx"; anything else is
+// kUsage.
 Result<Isa> ParseIsa(std::string_view name);
 // `have` without what lies above `limit`.
 CpuFeatures Limit(const CpuFeatures& have, Isa limit);
@@ -33,11 +35,22 @@ enum class ProductPath {
   kWiden,    // our own f32 kernel on 16-bit or f32 weights where they are
   kLibrary,  // oneDNN on weights prepacked in the activations' dtype
 };
+// How a product in 8 bits multiplies; all give the same sums, bit for bit.
+// (AMX is left to kAvx512Vnni, which its processors have: its tiles want activations in another
+// order.)
+enum class Int8Path {
+  kMaddubs,     // vpmaddubsw, from SSE4 to AVX-512
+  kAvxVnni,     // vpdpbusd on 32 bytes
+  kAvx512Vnni,  // vpdpbusd on 64 bytes
+};
+Int8Path Int8PathFor(const CpuFeatures& features);
+
 // What a backend made for `dtype` ("", "bf16", "f32") does on such a processor.
 // (PlanFor never joins f32 to kLibrary; a test does, to run that path on any processor.)
 struct Plan {
   bool bf16_activations = false;
   ProductPath path = ProductPath::kWiden;
+  Int8Path int8 = Int8Path::kMaddubs;
 };
 Plan PlanFor(const CpuFeatures& features, std::string_view dtype);
 

@@ -7,6 +7,7 @@
 #include "compute/cpu/attention.h"
 #include "compute/cpu/cpu.h"
 #include "compute/cpu/elementwise.h"
+#include "compute/cpu/int8_product.h"
 #include "compute/cpu/norm.h"
 #include "compute/cpu/product.h"
 #include "compute/ops_guard.h"
@@ -36,6 +37,7 @@ int64_t CpuOps::ScratchBytes(std::span<const OpSizes> groups) const {
   for (const OpSizes& s : groups) {
     SlotBytes bytes{};
     ProductSlots(s.rows, s.in, s.out, bytes);
+    if (precision() == Precision::kInt8) Int8ProductSlots(s.rows, s.in, s.out, bytes);
     AttentionSlots(s.heads, s.queries, s.keys, s.channels, bytes);
     if (plan_.path == ProductPath::kLibrary) {  // oneDNN's scratchpads are small beside these
       bytes[static_cast<size_t>(Slot::kOperand)] = s.rows * s.in * SizeOf(activation_dtype());

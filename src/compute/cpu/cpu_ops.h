@@ -27,6 +27,9 @@ class CpuOps : public Ops {
   }
   int64_t ScratchBytes(std::span<const OpSizes> groups) const override;
   int64_t HeldScratchBytes() const override { return space_.held_bytes(); }
+  int64_t PendingCopyBytes() const override {
+    return precision() == Precision::kInt8 ? pending_int8_bytes_ : 0;
+  }
 
  private:
   Result<std::unique_ptr<LinearWeights>> DoPrepareLinear(const LinearSource& source) override;
@@ -66,6 +69,9 @@ class CpuOps : public Ops {
   // linear.cc
   Status Product(const ConstTensorView& src, const LinearWeights& w, const Epilogue& epilogue,
                  const TensorView& dst);
+  Status Int8(const ConstTensorView& src, const CpuLinearWeights& w, const Epilogue& epilogue,
+              const TensorView& dst);
+  Status PackForLibrary(const CpuLinearWeights& w);
   Status LibraryProduct(ConstTensorView src, const CpuLinearWeights& w, const Epilogue& epilogue,
                         const TensorView& dst);
   // conv.cc: residual may be empty.
@@ -78,6 +84,7 @@ class CpuOps : public Ops {
 
   const Plan plan_;
   Workspace space_;
+  int64_t pending_int8_bytes_ = 0;  // of prepared weights that have not been used in 8 bits yet
   onednn::Library library_;
 };
 

@@ -1,6 +1,7 @@
-// Linear and LinearGatedAdd. Where the processor multiplies bf16 natively, oneDNN works on weights
-// prepacked in its layout; everywhere else our own kernel widens the checkpoint's rows as it packs
-// them, and preparing a weight copies nothing.
+// Linear and LinearGatedAdd. Products in 8 bits run on our own kernels everywhere; else, where the
+// processor multiplies bf16 natively, oneDNN works on weights prepacked in its layout; everywhere
+// else our own kernel widens the checkpoint's rows as it packs them, and preparing a weight copies
+// nothing.
 #include <optional>
 #include <utility>
 #include <vector>
@@ -8,6 +9,7 @@
 #include "compute/cpu/branches.h"
 #include "compute/cpu/cpu_ops.h"
 #include "compute/cpu/elementwise.h"
+#include "compute/cpu/int8_product.h"
 #include "compute/cpu/parallel.h"
 #include "compute/cpu/product.h"
 #include "tensor/arena.h"
@@ -52,12 +54,22 @@ constexpr int64_t kTypicalRows = 1024;
 class CpuLinearWeights : public LinearWeights {
  public:
   CpuLinearWeights(int64_t out, int64_t in, const LinearSource& source)
-      : LinearWeights(out, in, !source.bias.empty()), branches(source.low_rank, out) {}
+      : LinearWeights(out, in, !source.bias.empty()),
+        in_place(source.in_place),
+        branches(source.low_rank, out) {
+    if (source.coarsest == Precision::kInt8 && in <= kMaxInt8Columns) int8.emplace(source.weight);
+  }
 
-  std::optional<StackedRows> rows;  // kWiden, and in place: where they are
-  mutable onednn::Weights packed;   // kLibrary; new layouts may be added in use
+  const bool in_place;
+  std::optional<StackedRows> rows;  // where they are: for kWiden, and to make the other forms of
   Tensor bias;                      // [N] F32
   const Branches branches;
+  std::optional<Int8Weights> int8;  // if the product may run in 8 bits
+
+  // Forms that are made when they are needed for the first time, and kept.
+  mutable std::optional<onednn::Weights> packed;  // kLibrary; new layouts may be added in use
+  mutable Buffer encoded;
+  mutable std::vector<Int8Weights::Part> int8_parts;
 
   const float* bias_data() const { return has_bias ? bias.view().As<float>() : nullptr; }
 };
@@ -70,24 +82,73 @@ Result<std::unique_ptr<LinearWeights>> CpuOps::DoPrepareLinear(const LinearSourc
   if (w->has_bias) {
     KX_ASSIGN_OR_RETURN(w->bias, Stack(source.bias, DType::kF32));
   }
-  if (plan_.path == ProductPath::kLibrary && !source.in_place) {
-    const onednn::Type type = onednn::TypeOf(activation_dtype());
-    KX_ASSIGN_OR_RETURN(const Tensor dense, Stack(source.weight, activation_dtype()));
-    const onednn::MatMulSpec spec{.m = kTypicalRows,
-                                  .k = in,
-                                  .n = out,
-                                  .src = type,
-                                  .weights = type,
-                                  .dst = type,
-                                  .src_stride = in,
-                                  .dst_stride = out,
-                                  .bias = w->has_bias,
-                                  .threads = omp_get_max_threads()};
-    KX_ASSIGN_OR_RETURN(w->packed, library_.PackMatrix(spec, dense.view().data()));
-  } else {
-    w->rows.emplace(source.weight);
+  w->rows.emplace(source.weight);
+  if (w->int8 && !w->in_place) pending_int8_bytes_ += w->int8->encoded_bytes();
+  // What may run in 8 bits is packed when it is used, in the form that is asked for then.
+  if (plan_.path == ProductPath::kLibrary && !source.in_place && !w->int8) {
+    KX_RETURN_IF_ERROR(PackForLibrary(*w));
   }
   return std::unique_ptr<LinearWeights>(std::move(w));
+}
+
+Status CpuOps::PackForLibrary(const CpuLinearWeights& w) {
+  const onednn::Type type = onednn::TypeOf(activation_dtype());
+  KX_ASSIGN_OR_RETURN(const Tensor dense, Stack(w.rows->parts(), activation_dtype()));
+  const onednn::MatMulSpec spec{.m = kTypicalRows,
+                                .k = w.in_features,
+                                .n = w.out_features,
+                                .src = type,
+                                .weights = type,
+                                .dst = type,
+                                .src_stride = w.in_features,
+                                .dst_stride = w.out_features,
+                                .bias = w.has_bias,
+                                .threads = omp_get_max_threads()};
+  KX_ASSIGN_OR_RETURN(w.packed, library_.PackMatrix(spec, dense.view().data()));
+  return Status();
+}
+
+Status CpuOps::Int8(const ConstTensorView& src, const CpuLinearWeights& w, const Epilogue& epilogue,
+                    const TensorView& dst) {
+  std::vector<Int8Weights::Part> passing;
+  if (w.int8_parts.empty()) {
+    const int64_t bytes = w.int8->encoded_bytes();
+    if (w.in_place) {  // no memory for a copy: encoded anew in each use
+      KX_ASSIGN_OR_RETURN(std::byte * memory, space_.Bytes(Slot::kColumnPanels, bytes));
+      KX_ASSIGN_OR_RETURN(passing, w.int8->Encode(memory));
+    } else {
+      if (bytes > 0) {
+        KX_ASSIGN_OR_RETURN(w.encoded, Buffer::Allocate(bytes));
+      }
+      KX_ASSIGN_OR_RETURN(w.int8_parts, w.int8->Encode(w.encoded.data()));
+      pending_int8_bytes_ -= bytes;
+    }
+  }
+  // Rows at a time, so that what the branches add needs little memory.
+  const int64_t T = src.dim(0);
+  const int64_t step = w.branches.empty() ? T : kTypicalRows;
+  for (int64_t row = 0; row < T; row += step) {
+    const auto cut = [&](const auto& v) { return v.Rows(row, std::min(row + step, T)); };
+    Int8Product p{.src = cut(src),
+                  .weight = passing.empty() ? w.int8_parts : passing,
+                  .rotation = w.int8->rotation(),
+                  .branches = {},
+                  .epilogue = epilogue,
+                  .dst = cut(dst)};
+    p.epilogue.bias = w.bias_data();
+    if (!epilogue.addend.empty()) p.epilogue.addend = cut(epilogue.addend);
+    if (!w.branches.empty()) {
+      KX_ASSIGN_OR_RETURN(const ConstTensorView narrowed, w.branches.Narrowed(p.src, space_));
+      const Shape shape{p.src.dim(0), w.out_features};
+      KX_ASSIGN_OR_RETURN(float* memory, space_.Floats(Slot::kResult, shape.NumElements()));
+      const TensorView sum = ViewOf(memory, shape);
+      KX_RETURN_IF_ERROR(
+          cpu::Multiply({{LeftRows::Matrix(narrowed), w.branches.ups()}}, Epilogue{}, sum, space_));
+      p.branches = sum;
+    }
+    KX_RETURN_IF_ERROR(MultiplyInt8(plan_.int8, p, space_));
+  }
+  return Status();
 }
 
 Status CpuOps::LibraryProduct(ConstTensorView src, const CpuLinearWeights& w,
@@ -112,7 +173,7 @@ Status CpuOps::LibraryProduct(ConstTensorView src, const CpuLinearWeights& w,
                                 .act = w.branches.empty() ? epilogue.act : Activation::kNone,
                                 .threads = omp_get_max_threads()};
   KX_RETURN_IF_ERROR(
-      library_.MatMul(spec, src.data(), w.packed, w.bias_data(), result.data(), space_));
+      library_.MatMul(spec, src.data(), *w.packed, w.bias_data(), result.data(), space_));
   if (!w.branches.empty()) {
     KX_ASSIGN_OR_RETURN(const ConstTensorView narrowed, w.branches.Narrowed(src, space_));
     KX_RETURN_IF_ERROR(cpu::Multiply({{LeftRows::Matrix(narrowed), w.branches.ups()}},
@@ -126,7 +187,11 @@ Status CpuOps::LibraryProduct(ConstTensorView src, const CpuLinearWeights& w,
 Status CpuOps::Product(const ConstTensorView& src, const LinearWeights& weights,
                        const Epilogue& epilogue, const TensorView& dst) {
   const auto& w = static_cast<const CpuLinearWeights&>(weights);
-  if (!w.rows) return LibraryProduct(src, w, epilogue, dst);
+  if (w.int8 && precision() == Precision::kInt8) return Int8(src, w, epilogue, dst);
+  if (plan_.path == ProductPath::kLibrary && !w.in_place) {
+    if (!w.packed) KX_RETURN_IF_ERROR(PackForLibrary(w));
+    return LibraryProduct(src, w, epilogue, dst);
+  }
   Epilogue e = epilogue;
   e.bias = w.bias_data();
   const ProductTerm product{LeftRows::Matrix(src), *w.rows};

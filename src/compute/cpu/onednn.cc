@@ -260,6 +260,9 @@ Status LimitIsa(cpu::Isa isa) {
     case cpu::Isa::kAvx2:
       limit = dnnl::cpu_isa::avx2;
       break;
+    case cpu::Isa::kAvxVnni:
+      limit = dnnl::cpu_isa::avx2_vnni;
+      break;
     case cpu::Isa::kAvx512:
       limit = dnnl::cpu_isa::avx512_core;
       break;

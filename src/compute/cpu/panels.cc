@@ -6,6 +6,7 @@
 #define HWY_TARGET_INCLUDE "compute/cpu/panels.cc"
 #include <hwy/foreach_target.h>
 
+#include "compute/cpu/epilogue-inl.h"
 #include "compute/cpu/micro_kernel-inl.h"
 
 HWY_BEFORE_NAMESPACE();
@@ -27,15 +28,6 @@ void PackColumnPanelHere(const void* const* rows, DType dtype, int64_t k, float*
     using T = decltype(zero);
     PackColumnPanel(reinterpret_cast<const T* const*>(rows), k, 1.0f, PanelColumns(), dst);
   });
-}
-
-// One vector of a finished tile: n values (at most a vector) from column c on.
-HWY_INLINE VF Finished(const Epilogue& e, VF x, InRow addend, int64_t c, size_t n) {
-  if (e.bias != nullptr) x = hn::Add(x, LoadRow({e.bias, DType::kF32}, c, n));
-  x = Activated(DF(), e.act, x);
-  if (addend.data == nullptr) return x;
-  const VF y = LoadRow(addend, c, n);
-  return e.gate != nullptr ? hn::MulAdd(LoadRow({e.gate, DType::kF32}, c, n), x, y) : hn::Add(x, y);
 }
 
 // The tile's rows and columns that exist go to dst.

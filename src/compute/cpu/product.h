@@ -46,6 +46,7 @@ class StackedRows {
   // The parts must have one column count; the memory they refer to must outlive this.
   explicit StackedRows(std::vector<WeightRows> parts);
 
+  const std::vector<WeightRows>& parts() const { return parts_; }
   int64_t rows() const { return rows_; }
   int64_t columns() const { return parts_.front().dim(1); }
   // False if rows must be decoded before they are packed: they are encoded or of several dtypes.

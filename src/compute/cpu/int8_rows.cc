@@ -1,0 +1,179 @@
+#include "compute/cpu/int8_rows.h"
+
+#include <algorithm>
+#include <cstring>
+
+#include "compute/cpu/targets.h"
+#include "tensor/convrot.h"
+
+#undef HWY_TARGET_INCLUDE
+#define HWY_TARGET_INCLUDE "compute/cpu/int8_rows.cc"
+#include <hwy/foreach_target.h>
+
+#include "compute/cpu/epilogue-inl.h"
+
+HWY_BEFORE_NAMESPACE();
+namespace kontext {
+namespace cpu {
+namespace HWY_NAMESPACE {
+
+// ---- ConvRot: the four passes of RotateGroup (tensor/convrot.h), the same operations in the same
+// order, so that every processor rounds alike.
+
+template <class V>
+struct Four {
+  V v0, v1, v2, v3;
+};
+
+template <class D, class V>
+HWY_INLINE Four<V> H4(D d, V v0, V v1, V v2, V v3) {
+  const V s = hn::Mul(hn::Set(d, 0.5f), hn::Add(hn::Add(v0, v1), hn::Add(v2, v3)));
+  return {hn::Sub(s, v3), hn::Sub(s, v2), hn::Sub(s, v1), hn::Sub(s, v0)};
+}
+
+// Values that lie `stride` apart, stride at least a vector of D.
+template <class D>
+HWY_INLINE void Pass(D d, int64_t stride, float* x) {
+  for (int64_t block = 0; block < kRotationGroup; block += 4 * stride) {
+    for (int64_t i = 0; i < stride; i += static_cast<int64_t>(hn::Lanes(d))) {
+      float* a = x + block + i;
+      const auto r = H4(d, hn::LoadU(d, a), hn::LoadU(d, a + stride), hn::LoadU(d, a + 2 * stride),
+                        hn::LoadU(d, a + 3 * stride));
+      hn::StoreU(r.v0, d, a);
+      hn::StoreU(r.v1, d, a + stride);
+      hn::StoreU(r.v2, d, a + 2 * stride);
+      hn::StoreU(r.v3, d, a + 3 * stride);
+    }
+  }
+}
+
+HWY_INLINE void Rotate(float* x) {
+  const DF d;
+  for (int64_t i = 0; i < kRotationGroup; i += 4 * static_cast<int64_t>(hn::Lanes(d))) {
+    VF v0, v1, v2, v3;
+    hn::LoadInterleaved4(d, x + i, v0, v1, v2, v3);
+    const auto r = H4(d, v0, v1, v2, v3);
+    hn::StoreInterleaved4(r.v0, r.v1, r.v2, r.v3, d, x + i);
+  }
+  Pass(hn::Full128<float>(), 4, x);
+  Pass(d, 16, x);
+  Pass(d, 64, x);
+}
+
+// ---- Quantising.
+
+// max over pairs of |x0|, |x1| and |x0 + x1|; x has an even number of values. As bits, magnitudes
+// order like integers, with infinity and NaN above all finite ones.
+HWY_INLINE float LargestOfPairs(const float* x, int64_t n) {
+  const DF d;
+  const hn::RebindToSigned<DF> di;
+  auto most = hn::Zero(di);
+  for (int64_t i = 0; i < n; i += static_cast<int64_t>(hn::Lanes(d))) {
+    const VF v = hn::Load(d, x + i);
+    most = hn::Max(most, hn::BitCast(di, hn::Abs(v)));
+    most = hn::Max(most, hn::BitCast(di, hn::Abs(hn::Add(v, hn::Shuffle2301(v)))));
+  }
+  return hn::GetLane(hn::BitCast(d, hn::MaxOfLanes(di, most)));
+}
+
+// q = x / scale, rounded to nearest, ties to even; returns the sum of q.
+HWY_INLINE int32_t Round(const float* x, int64_t n, float inverse, int8_t* q) {
+  const DF d;
+  const hn::RebindToSigned<DF> di;
+  const hn::Rebind<int8_t, DF> d8;
+  const VF factor = hn::Set(d, inverse);
+  auto sum = hn::Zero(di);
+  for (int64_t i = 0; i < n; i += static_cast<int64_t>(hn::Lanes(d))) {
+    const auto y = hn::NearestInt(hn::Mul(hn::Load(d, x + i), factor));
+    sum = hn::Add(sum, y);
+    hn::StoreU(hn::DemoteTo(d8, y), d8, q + i);
+  }
+  return hn::GetLane(hn::SumOfLanes(di, sum));
+}
+
+void QuantisePanelHere(const ConstTensorView& src, int64_t row, int64_t count, int64_t rotation,
+                       float* x, const Int8Panel& panel) {
+  constexpr int64_t kAlign = 64;  // values: any target's vector, and whole quads
+  const int64_t columns = src.dim(1);
+  const int64_t padded = CeilDiv(columns, kAlign) * kAlign;
+  const int64_t quads = CeilDiv(columns, kInt8Depth);
+  auto* q = reinterpret_cast<int8_t*>(x + padded);
+  for (int64_t r = 0; r < kInt8Rows; ++r) {
+    int8_t* out = panel.q + r * kInt8Depth;
+    panel.scale[r] = 0;
+    panel.sums[r] = 0;
+    if (r >= count) {
+      for (int64_t i = 0; i < quads; ++i) {
+        std::memset(out + i * kInt8Rows * kInt8Depth, 0, kInt8Depth);
+      }
+      continue;
+    }
+    const InRow from = RowOf(src, (row + r) * src.stride(0));
+    ByVectors(columns, [&](int64_t i, size_t n) HWY_ATTR {
+      hn::Store(LoadRow(from, i, n), DF(), x + i);  // lanes beyond n are 0
+    });
+    std::fill(x + columns, x + padded, 0.0f);
+    if (rotation != 1) {
+      for (int64_t k = 0; k < columns; k += kRotationGroup) Rotate(x + k);
+    }
+    const float largest = LargestOfPairs(x, padded);
+    // Below the smallest normal float the quotient would be infinite: such a row counts as zeros.
+    const float scale = largest < 0x1p-119f ? 0.0f : largest / 127.0f;
+    panel.scale[r] = scale;
+    panel.sums[r] = 128 * Round(x, padded, scale == 0 ? 0.0f : 1.0f / scale, q);
+    for (int64_t i = 0; i < quads; ++i) {
+      std::memcpy(out + i * kInt8Rows * kInt8Depth, q + i * kInt8Depth, kInt8Depth);
+    }
+  }
+}
+
+// ---- Finishing.
+
+void FinishInt8Here(const Int8Results& p) {
+  const DF d;
+  const hn::RebindToSigned<DF> di;
+  const int64_t rows = p.dst.dim(0), columns = p.dst.dim(1);
+  for (int64_t row = 0; row < rows; ++row) {
+    const OutRow dst = RowOf(p.dst, row * p.dst.stride(0));
+    const ConstTensorView& add = p.epilogue.addend;
+    const InRow addend =
+        add.empty() ? InRow{nullptr, DType::kF32} : RowOf(add, row * add.stride(0));
+    const auto offset = hn::Set(di, p.row_sums[row]);
+    const VF row_scale = hn::Set(d, p.row_scale[row]);
+    for (int64_t j = 0; j < p.blocks; ++j) {
+      const int64_t first = j * kInt8Features;
+      const int32_t* sums =
+          p.sums + ((j * p.panels + row / kInt8Rows) * kInt8Rows + row % kInt8Rows) * kInt8Features;
+      ByVectors(HWY_MIN(kInt8Features, columns - first), [&](int64_t i, size_t n) HWY_ATTR {
+        const int64_t c = first + i;
+        const VF scale = hn::Mul(row_scale, LoadRow({p.scale, DType::kF32}, c, n));
+        VF x = hn::Mul(hn::ConvertTo(d, hn::Sub(hn::LoadU(di, sums + i), offset)), scale);
+        if (!p.branches.empty()) {
+          x = hn::Add(x, LoadRow(RowOf(p.branches, row * p.branches.stride(0)), c, n));
+        }
+        StoreRow(Finished(p.epilogue, x, addend, c, n), dst, c, n);
+      });
+    }
+  }
+}
+
+// NOLINTNEXTLINE(google-readability-namespace-comments)
+}  // namespace HWY_NAMESPACE
+}  // namespace cpu
+}  // namespace kontext
+HWY_AFTER_NAMESPACE();
+
+#if HWY_ONCE
+namespace kontext::cpu {
+
+HWY_EXPORT(QuantisePanelHere);
+HWY_EXPORT(FinishInt8Here);
+
+void QuantisePanel(const ConstTensorView& src, int64_t row, int64_t count, int64_t rotation,
+                   float* scratch, const Int8Panel& panel) {
+  HWY_DYNAMIC_DISPATCH(QuantisePanelHere)(src, row, count, rotation, scratch, panel);
+}
+void FinishInt8(const Int8Results& results) { HWY_DYNAMIC_DISPATCH(FinishInt8Here)(results); }
+
+}  // namespace kontext::cpu
+#endif  // HWY_ONCE

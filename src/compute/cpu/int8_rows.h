@@ -1,0 +1,40 @@
+// What lies before and behind the int8 tiles: activations into row panels, sums into results.
+#ifndef KONTEXT_COMPUTE_CPU_INT8_ROWS_H_
+#define KONTEXT_COMPUTE_CPU_INT8_ROWS_H_
+
+#include <cstdint>
+
+#include "compute/cpu/int8_tile.h"
+#include "compute/cpu/panels.h"
+#include "tensor/view.h"
+
+namespace kontext::cpu {
+
+// A row panel of activations in 8 bits (ops.h, Precision::kInt8): q [K/4][6][4], zeros past the
+// last row and column.
+struct Int8Panel {
+  int8_t* q;
+  float* scale;   // [6]: x R = q * scale
+  int32_t* sums;  // [6]: 128 * sum_k q
+};
+// Packs `count` rows from `row` on of src [T,K]. `scratch` holds K rounded up to 64 floats and as
+// many bytes.
+void QuantisePanel(const ConstTensorView& src, int64_t row, int64_t count, int64_t rotation,
+                   float* scratch, const Int8Panel& panel);
+
+// Row panels by feature blocks with the sums of all of k -> dst.
+struct Int8Results {
+  const int32_t* sums;  // as Int8Tiles'
+  int64_t panels = 0, blocks = 0;
+  const float* row_scale;    // per row
+  const int32_t* row_sums;   // 128 * sum_k q, per row
+  const float* scale;        // per feature
+  ConstTensorView branches;  // [rows, columns] F32 to be added before the activation, or empty
+  Epilogue epilogue;
+  TensorView dst;  // [rows, columns], which may end inside the last panel and block
+};
+void FinishInt8(const Int8Results& results);
+
+}  // namespace kontext::cpu
+
+#endif  // KONTEXT_COMPUTE_CPU_INT8_ROWS_H_
