@@ -77,11 +77,16 @@ Status ResumableFile::ReadJournal(const std::string& plan) {
   KX_ASSIGN_OR_RETURN(const std::string text, ReadTextFile(JournalName(path_), kMaxJournalBytes));
   const std::string first = plan + "\n";
   if (text.starts_with(first)) {
-    size_t at = first.size();
-    for (size_t end; (end = text.find('\n', at)) != std::string::npos; at = end + 1) {
-      recovered_.push_back(text.substr(at, end - at));
+    // Up to the empty line that ends the last whole step: a full disk cuts steps in two.
+    const size_t last = text.rfind("\n\n");
+    const size_t size = last == std::string::npos ? first.size() : last + 2;
+    for (size_t at = first.size(), end; at < size; at = end + 1) {
+      end = text.find('\n', at);
+      if (end > at) recovered_.push_back(text.substr(at, end - at));
     }
-    journal_bytes_ = static_cast<int64_t>(at);
+    journal_bytes_ = static_cast<int64_t>(size);
+    // What the next steps do not write over must not follow them.
+    if (ftruncate(journal_, journal_bytes_) != 0) return Failed("cannot have its journal cut");
     return {};
   }
   if (ftruncate(data_, 0) != 0 || ftruncate(journal_, 0) != 0) return Failed("cannot be emptied");
@@ -102,6 +107,7 @@ Status ResumableFile::Checkpoint(const std::vector<std::string>& lines) {
   (void)posix_fadvise(data_, 0, 0, POSIX_FADV_DONTNEED);
   std::string text;
   for (const std::string& line : lines) text += line + "\n";
+  text += "\n";  // the step is whole
   if (!WriteAll(journal_, reinterpret_cast<const std::byte*>(text.data()), text.size(),
                 journal_bytes_) ||
       !Sync(journal_)) {

@@ -159,17 +159,20 @@ class Conversion {
 
   void Report(const Job& job, int64_t done) {
     if (!first_report_ && Seconds(last_report_) < kReportSeconds) return;
-    if (first_report_) resumed_at_ = before_ + done;  // what was there took no time
-    first_report_ = false;
     last_report_ = Clock::now();
+    if (first_report_) {  // what was there took no time
+      rated_from_ = last_report_;
+      rated_from_bytes_ = before_ + done;
+    }
+    first_report_ = false;
     ConvertProgress p;
     p.part = job.label;
     p.bytes_done = before_ + done;
     p.bytes_total = report_.bytes_out;
-    const auto written = static_cast<double>(p.bytes_done - resumed_at_);
+    const auto written = static_cast<double>(p.bytes_done - rated_from_bytes_);
     if (written > 0) {
       p.seconds_left =
-          Seconds(start_) * static_cast<double>(p.bytes_total - p.bytes_done) / written;
+          Seconds(rated_from_) * static_cast<double>(p.bytes_total - p.bytes_done) / written;
     }
     listener_.OnProgress(p);
   }
@@ -180,7 +183,9 @@ class Conversion {
   const Clock::time_point start_ = Clock::now();
   Clock::time_point last_report_ = start_;
   int64_t before_ = 0;  // bytes of the jobs behind us
-  int64_t resumed_at_ = 0;
+  // Of the job at work: from where on its rate is counted.
+  Clock::time_point rated_from_ = start_;
+  int64_t rated_from_bytes_ = 0;
   bool first_report_ = true;
 };
 
