@@ -20,7 +20,7 @@ NETWORKS_SEE = re.compile(r"(base|tensor)/.*|compute/ops\.h|weights/table\.h")
 # Which layer the public headers belong to. Status and the request are plain data that every layer may
 # return or read; the engine is the top.
 PUBLIC_HEADERS = {"kontext/status.h": "base", "kontext/request.h": "base", "kontext/convert.h": "base",
-                  "kontext/kontext.h": "api", "kontext/fit.h": "api"}
+                  "kontext/kontext.h": "api", "kontext/fit.h": "api", "kontext/recipe.h": "api"}
 
 ONEDNN_HOME = "src/compute/cpu/"
 CONDITIONAL_HOMES = re.compile(r"src/base/|src/io/mapped_file\.cc$|src/compute/[a-z]+/")

@@ -20,6 +20,7 @@ void AddInspect(CLI::App& app, Action& action);   // kontext inspect
 void AddDoctor(CLI::App& app, Action& action);    // kontext doctor
 void AddConvert(CLI::App& app, Action& action);   // kontext convert
 void AddFit(CLI::App& app, Action& action);       // kontext fit
+void AddVerify(CLI::App& app, Action& action);    // kontext verify
 void AddBench(CLI::App& app, Action& action);     // kontext bench
 
 // Options every model-running command shares.

@@ -22,6 +22,7 @@ int main(int argc, char** argv) {
   AddDoctor(app, action);
   AddConvert(app, action);
   AddFit(app, action);
+  AddVerify(app, action);
   AddBench(app, action);
   try {
     app.parse(argc, argv);

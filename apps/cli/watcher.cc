@@ -132,6 +132,7 @@ void Watcher::OnNote(const std::string& note) {
 }
 
 void Watcher::OnPicture(const Edited& edited) {
+  if (!options_.save) return;
   const std::string path =
       OutputPath(options_.output, options_.first_input, edited.seed, options_.count);
   const Result<std::string> saved = SaveSomewhere(path, edited);

@@ -18,6 +18,7 @@ struct WatcherOptions {
   std::string first_input;
   std::string preview;  // --preview FILE, rewritten after every step
   int count = 1;
+  bool save = true;  // the pictures
 };
 
 class Watcher : public EditListener {

@@ -25,6 +25,13 @@ struct Mask {
   std::vector<uint8_t> data;
 };
 
+// What the transformer works on: a picture of width x height pixels as [height / 8, width / 8, 16].
+struct Latents {
+  int width = 0;  // of the picture, pixels; multiples of 16
+  int height = 0;
+  std::vector<float> data;
+};
+
 struct Size {
   int width = 0;  // pixels
   int height = 0;
@@ -51,7 +58,11 @@ struct LoraChoice {
 struct EditRequest {
   std::string prompt;          // the instruction; may be empty
   std::vector<Pixels> images;  // references, in order; none means text to image
-  std::optional<Size> size;    // of the output; none: by the first reference, or the model's first
+  // Of images[i], if latents[i] has data: used in the place of encoding it, at their own size. The
+  // latents that a picture was decoded from have lost nothing to 8 bits (docs/drift.md). May be
+  // shorter than `images`.
+  std::vector<Latents> latents;
+  std::optional<Size> size;  // of the output; none: by the first reference, or the model's first
   std::optional<uint64_t> seed;         // none: drawn, and told in the result
   int count = 1;                        // pictures, of seeds seed .. seed + count - 1
   std::optional<int> steps;             // none: --like's, the model's, 28
@@ -106,6 +117,7 @@ struct Edited {
   uint64_t seed = 0;
   std::string recipe;  // JSON: everything needed to make it again
   double seconds = 0;
+  Latents latents = {};  // that the picture was decoded from; a mask's pixels are put in later
 };
 
 // Watches a run. The engine calls from the thread that called Edit().

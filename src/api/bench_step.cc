@@ -88,14 +88,6 @@ class Yardstick {
   std::map<cpu::BareMatMul::Kind, std::vector<double>> seconds_;
 };
 
-std::string IsaName(const cpu::CpuFeatures& f) {
-  std::string name = f.avx512 ? "avx512" : f.avx2 ? "avx2" : f.sse4 ? "sse4" : "baseline";
-  if (f.vnni) name += "+vnni";
-  if (f.bf16) name += "+bf16";
-  if (f.amx) name += "+amx";
-  return name;
-}
-
 std::vector<OpTime> ToOpTimes(const std::vector<OpTrace>& trace) {
   std::vector<OpTime> times;
   for (const OpTrace& t : trace) times.push_back({t.op, t.calls, t.seconds, t.operations});
@@ -148,7 +140,7 @@ Result<StepBench> BenchStep(const StepBenchOptions& o) {
   bench.bare_s8 = yardstick.Rate(Kind::kS8);
   bench.bare_u8s8 = yardstick.Rate(Kind::kU8S8);
   KX_ASSIGN_OR_RETURN(const cpu::CpuFeatures features, cpu::UsableCpuFeatures());
-  bench.isa = IsaName(features);
+  bench.isa = cpu::NameOf(features);
   bench.trace = ToOpTimes(ops->trace());
   bench.seconds = Median(bench.all_seconds);
   bench.tokens = kTextTokens + picture_tokens;

@@ -46,6 +46,10 @@ Result<Pixels> Decode(const Model& model, Ops& ops, const EditRequest& request,
   return WithAlphaOf(request.images[0], pixels);
 }
 
+std::vector<float> ValuesOf(ConstTensorView t) {
+  return {t.As<float>(), t.As<float>() + t.shape().NumElements()};
+}
+
 Result<std::shared_ptr<const Prompt>> Encode(const Model& model, const PromptIds& ids,
                                              const LikeProfile& like, int threads, Ops& ops,
                                              PromptCache* cache, Reporter& report) {
@@ -173,7 +177,11 @@ Result<std::vector<Edited>> Run(const Model& model, Ops& ops, const EditRequest&
     const Size size{pixels.width, pixels.height};
     KX_ASSIGN_OR_RETURN(std::string recipe,
                         MakeRecipe(request, plan, size, seed, model, ops, threads));
-    pictures.push_back({std::move(pixels), seed, std::move(recipe), SecondsSince(begin)});
+    pictures.push_back({std::move(pixels),
+                        seed,
+                        std::move(recipe),
+                        SecondsSince(begin),
+                        {plan.size.width, plan.size.height, ValuesOf(latents.view())}});
     KX_RETURN_IF_ERROR(CheckUnchanged(model.paths));
     report.Picture(pictures.back());
   }

@@ -32,8 +32,8 @@ Status Masked::TakePicture(const Model& model, Ops& ops, const EditRequest& requ
   for (const float cell : cells) value = std::fill_n(value, channels, cell);
   Pack(latents.view(), free_.view());
 
-  const bool same =
-      plan.reference_sizes[0] == plan.size && plan.like->reference == ReferenceFit::kPreferred;
+  const bool same = plan.reference_sizes[0] == plan.size &&
+                    (HasLatents(request, 0) || plan.like->reference == ReferenceFit::kPreferred);
   if (same) {  // the first reference is the picture as the target sees it
     std::copy_n(references.tokens[0].view().As<float>(), tokens.NumElements(),
                 picture_.view().As<float>());

@@ -170,7 +170,8 @@ Result<MemoryPlan> PlanMemory(const EditPlan& plan, const NetworkConfigs& c,
   const int64_t done =
       int64_t{request.pictures} * std::max(Pixels8(plan.size, 4), 4 * request.masked_pixels);
   memory.steps += done;
-  memory.decode = kept + ids + done + (request.pictures > 1 ? runs : 0) +
+  memory.decode = kept + ids + done + int64_t{request.pictures} * Ti * width * kF32Bytes +
+                  (request.pictures > 1 ? runs : 0) +
                   DecodeBytes(c.vae, plan.size.height, plan.size.width, dtype) +
                   Pixels8(plan.size, 3) * kF32Bytes + Pixels8(plan.size, 4) +
                   3 * request.masked_pixels;

@@ -46,12 +46,32 @@ Status CheckPictures(const EditRequest& r) {
                    p.width, p.height, p.channels, p.data.size());
     }
   }
+  if (r.latents.size() > r.images.size()) {
+    return Usage("{} latents for {} reference pictures", r.latents.size(), r.images.size());
+  }
+  return Status();
+}
+
+// kUsage unless latents of reference i, if there are any, are those of a picture.
+Status CheckLatents(const EditRequest& r, size_t i, const EditLimits& limits) {
+  if (!HasLatents(r, i)) return Status();
+  const Latents& l = r.latents[i];
+  KX_RETURN_IF_ERROR(CheckSize({l.width, l.height}, limits));
+  const size_t expected =
+      static_cast<size_t>(l.width / 8) * static_cast<size_t>(l.height / 8) * kLatentChannels;
+  const auto finite = [](float v) { return std::isfinite(v); };
+  if (l.data.size() != expected || !std::all_of(l.data.begin(), l.data.end(), finite)) {
+    return Usage("latents {}: expected {} finite values for {}x{} pixels, got {}{}", i + 1,
+                 expected, l.width, l.height, l.data.size(),
+                 l.data.size() == expected ? " of which some are not" : "");
+  }
   return Status();
 }
 
 // The size reference i is brought to. The first sets the area that the others follow (product 2).
 Size ReferenceSize(const EditRequest& r, size_t i, const ModelDefaults& model,
                    const LikeProfile& like, Size first, const EditLimits& limits) {
+  if (HasLatents(r, i)) return {r.latents[i].width, r.latents[i].height};
   const Size file{r.images[i].width, r.images[i].height};
   if (r.keep_reference_size) return FlooredTo(file, limits.multiple);
   if (like.reference == ReferenceFit::kNearestArea) {
@@ -88,6 +108,10 @@ uint64_t DrawSeed() {
 
 }  // namespace
 
+bool HasLatents(const EditRequest& request, size_t i) {
+  return i < request.latents.size() && !request.latents[i].data.empty();
+}
+
 Status CheckSize(Size s, const EditLimits& limits) {
   if (s.width % limits.multiple != 0 || s.height % limits.multiple != 0) {
     const Size fits = FlooredTo(s, limits.multiple);
@@ -118,12 +142,13 @@ Result<EditPlan> PlanEdit(const EditRequest& request, const ModelDefaults& model
   plan.two_passes = request.negative.has_value() && request.true_cfg > 1.0f;
   plan.seed = request.seed ? *request.seed : DrawSeed();
   for (size_t i = 0; i < request.images.size(); ++i) {
+    KX_RETURN_IF_ERROR(CheckLatents(request, i, limits));
     const Size first = i == 0 ? Size{} : plan.reference_sizes.front();
     plan.reference_sizes.push_back(ReferenceSize(request, i, model, *plan.like, first, limits));
     KX_RETURN_IF_ERROR(CheckSize(plan.reference_sizes.back(), limits));
     const Size from{request.images[i].width, request.images[i].height},
         to = plan.reference_sizes.back();
-    if (from != to) {
+    if (from != to && !HasLatents(request, i)) {
       plan.notes.push_back(fmt::format("reference {}: {}x{} scaled to {}x{}", i + 1, from.width,
                                        from.height, to.width, to.height));
     }

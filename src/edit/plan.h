@@ -25,6 +25,10 @@ struct EditPlan {
   std::vector<std::string> notes;
 };
 
+inline constexpr int kLatentChannels = 16;  // z of every FLUX.1 autoencoder
+// Whether reference i comes as latents.
+bool HasLatents(const EditRequest& request, size_t i);
+
 // kUsage, with a size that would do, unless an output may have this one.
 Status CheckSize(Size size, const EditLimits& limits);
 

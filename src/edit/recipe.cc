@@ -3,7 +3,9 @@
 #include <filesystem>
 #include <nlohmann/json.hpp>
 
+#include "base/build_id.h"
 #include "base/version.h"
+#include "compute/cpu/cpu_features.h"
 #include "model/sha256.h"
 
 namespace kontext {
@@ -28,6 +30,7 @@ Result<Json> References(const EditRequest& request, const EditPlan& plan) {
     one["width"] = image.width;
     one["height"] = image.height;
     if (image.channels == 4) one["alpha"] = true;
+    if (HasLatents(request, i)) one["latents"] = true;
     one["used_width"] = used.width;
     one["used_height"] = used.height;
     list.push_back(std::move(one));
@@ -52,6 +55,7 @@ Result<std::string> MakeRecipe(const EditRequest& request, const EditPlan& plan,
   Json r;
   r["program"] = "kontext.cpp";
   r["version"] = kVersion;
+  r["build"] = BuildId();
   r["prompt"] = request.prompt;
   if (plan.two_passes) {
     r["negative"] = *request.negative;
@@ -77,6 +81,8 @@ Result<std::string> MakeRecipe(const EditRequest& request, const EditPlan& plan,
                           {"strength", lora->strength}});
   }
   if (model.adapters.merged() && r.contains("loras")) r["loras_merged"] = true;
+  KX_ASSIGN_OR_RETURN(const cpu::CpuFeatures features, cpu::UsableCpuFeatures());
+  r["isa"] = cpu::NameOf(features);
   r["backend"] = ops.name();
   r["activations"] = Name(ops.activation_dtype());
   r["threads"] = threads;

@@ -86,6 +86,14 @@ CpuFeatures Limit(const CpuFeatures& have, Isa limit) {
   return f;
 }
 
+std::string NameOf(const CpuFeatures& f) {
+  std::string name = f.avx512 ? "avx512" : f.avx2 ? "avx2" : f.sse4 ? "sse4" : "baseline";
+  if (f.vnni) name += "+vnni";
+  if (f.bf16) name += "+bf16";
+  if (f.amx) name += "+amx";
+  return name;
+}
+
 Int8Path Int8PathFor(const CpuFeatures& features) {
   if (features.avx512 && features.vnni) return Int8Path::kAvx512Vnni;
   if (features.avx2 && features.avx_vnni) return Int8Path::kAvxVnni;

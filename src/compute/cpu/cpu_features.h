@@ -2,6 +2,7 @@
 #ifndef KONTEXT_COMPUTE_CPU_CPU_FEATURES_H_
 #define KONTEXT_COMPUTE_CPU_CPU_FEATURES_H_
 
+#include <string>
 #include <string_view>
 
 #include "base/status.h"
@@ -53,6 +54,9 @@ struct Plan {
   Int8Path int8 = Int8Path::kMaddubs;
 };
 Plan PlanFor(const CpuFeatures& features, std::string_view dtype);
+
+// "avx512+vnni": for tables and recipes.
+std::string NameOf(const CpuFeatures& features);
 
 // The features to use in this process: the processor's, limited by the environment's KONTEXT_ISA.
 // The first call also sets the limit for Highway and oneDNN, which keep it for the process; so all
