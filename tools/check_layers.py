@@ -20,7 +20,8 @@ NETWORKS_SEE = re.compile(r"(base|tensor)/.*|compute/ops\.h|weights/table\.h")
 # Which layer the public headers belong to. Status and the request are plain data that every layer may
 # return or read; the engine is the top.
 PUBLIC_HEADERS = {"kontext/status.h": "base", "kontext/request.h": "base", "kontext/convert.h": "base",
-                  "kontext/kontext.h": "api", "kontext/fit.h": "api", "kontext/recipe.h": "api"}
+                  "kontext/kontext.h": "api", "kontext/fit.h": "api", "kontext/recipe.h": "api",
+                  "kontext/tree.h": "tree"}
 
 ONEDNN_HOME = "src/compute/cpu/"
 CONDITIONAL_HOMES = re.compile(r"src/base/|src/io/mapped_file\.cc$|src/compute/[a-z]+/")
@@ -119,6 +120,8 @@ class Checker:
             self.report(path, line, f"src/{layer}/ is no layer of docs/dataflow.md")
         elif owner != layer and self.levels[owner] >= self.levels[layer]:
             self.report(path, line, f'"{target}": {layer}/ may not include {owner}/ (docs/dataflow.md)')
+        elif layer == "tree" and not is_test and owner not in ("base", "tree") and folder != "kontext":
+            self.report(path, line, f'"{target}": tree/ sees base/ and the public headers only')
         elif layer in NETWORKS and not is_test and owner != layer and target not in PUBLIC_HEADERS \
                 and not NETWORKS_SEE.fullmatch(target):
             self.report(path, line, f'"{target}": {layer}/ sees base/, tensor/, compute/ops.h and weights/table.h only')

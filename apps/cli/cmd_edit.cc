@@ -8,6 +8,7 @@
 #include "cli/commands.h"
 #include "cli/outputs.h"
 #include "cli/watcher.h"
+#include "kontext/tree.h"
 
 namespace kontext::cli {
 namespace {
@@ -16,7 +17,9 @@ struct EditFlags {
   EngineFlags engine;
   std::vector<std::string> inputs;
   std::string prompt, output, size = "auto", preview;
-  std::string negative, mask;
+  std::string negative, mask, tree;
+  int64_t from = 0;
+  bool from_pixels = false;
   int feather = 0;
   uint64_t seed = 0;
   int count = 1, steps = 0;
@@ -27,7 +30,10 @@ struct EditFlags {
   int verbose = 0;
   CLI::App* command = nullptr;
 
-  bool Given(const char* option) const { return command->count(option) > 0; }
+  bool Given(const char* option) const {
+    const CLI::Option* known = command->get_option_no_throw(option);
+    return known != nullptr && known->count() > 0;
+  }
 };
 
 const std::map<std::string, Like> kLikes = {{"bfl", Like::kBfl},
@@ -103,6 +109,46 @@ Result<EditRequest> MakeRequest(const EditFlags& f, Watcher& watcher) {
   return r;
 }
 
+// The root that shows this picture, or a new one.
+Result<int64_t> RootOf(Tree& tree, const std::string& name, const Pixels& picture) {
+  const Result<std::string> sum = PixelsSha256(picture);
+  if (!sum.ok()) return sum.status();
+  const Result<std::vector<Turn>> turns = tree.Turns();
+  if (!turns.ok()) return turns.status();
+  for (const Turn& turn : *turns) {
+    if (turn.parent == 0 && turn.pixels_sha256 == *sum) return turn.id;
+  }
+  return tree.AddRoot(name, picture);
+}
+
+// Where in a tree the edit begins: at --from, or at the first input as a root. The request's first
+// reference is then that turn's picture, and its latents.
+Result<int64_t> BeginInTree(const EditFlags& f, Tree& tree, EditRequest& request) {
+  Result<int64_t> parent = f.from;
+  if (!f.Given("--from")) {
+    parent = RootOf(tree, f.inputs.front(), request.images.front());
+    if (!parent.ok()) return parent.status();
+    request.images.erase(request.images.begin());
+    request.image_files.erase(request.image_files.begin());
+  }
+  Result<EditRequest> from = tree.Continue(*parent, !f.from_pixels);
+  if (!from.ok()) return from.status();
+  request.images.insert(request.images.begin(), std::move(from->images.front()));
+  request.image_files.insert(request.image_files.begin(), "");
+  request.latents = std::move(from->latents);
+  return parent;
+}
+
+Status AddToTree(const EditFlags& f, Tree& tree, int64_t parent, const EditRequest& request,
+                 const std::vector<Edited>& edits, Watcher& watcher) {
+  for (const Edited& edited : edits) {
+    const Result<int64_t> turn = tree.AddEdit(parent, f.prompt, request, edited);
+    if (!turn.ok()) return turn.status();
+    watcher.OnNote(fmt::format("turn {} of {}", *turn, f.tree));
+  }
+  return Status();
+}
+
 void PrintTrace(const Engine& engine) {
   std::fprintf(stderr, "%-22s %8s %10s %10s\n", "op", "calls", "seconds", "Gop/s");
   for (const OpTime& t : engine.trace()) {
@@ -113,12 +159,24 @@ void PrintTrace(const Engine& engine) {
 }
 
 Status RunEdits(const EditFlags& f, Watcher& watcher) {
+  if (f.command->get_name() == "edit" && f.inputs.empty() && !f.Given("--from"))
+    return Status(Code::kUsage, "--input: is required, or --tree with --from");
   if (!f.output.empty()) {
     const Status writable = CheckWritable(f.output);
     if (!writable.ok()) return writable;
   }
   Result<EditRequest> request = MakeRequest(f, watcher);
   if (!request.ok()) return request.status();
+  std::optional<Tree> tree;
+  int64_t parent = 0;
+  if (!f.tree.empty()) {
+    Result<Tree> opened = f.Given("--from") ? Tree::Open(f.tree) : Tree::OpenOrCreate(f.tree);
+    if (!opened.ok()) return opened.status();
+    tree = std::move(*opened);
+    const Result<int64_t> begin = BeginInTree(f, *tree, *request);
+    if (!begin.ok()) return begin.status();
+    parent = *begin;
+  }
   const Result<EngineOptions> options = Resolve(f.engine);
   if (!options.ok()) return options.status();
   Result<Engine> engine = Engine::Open(*options);
@@ -133,6 +191,10 @@ Status RunEdits(const EditFlags& f, Watcher& watcher) {
   const Result<std::vector<Edited>> edits = engine->Edit(*request, &watcher);
   if (!edits.ok()) return edits.status();
   if (f.verbose > 0 && !f.json) PrintTrace(*engine);
+  if (tree) {
+    const Status added = AddToTree(f, *tree, parent, *request, *edits, watcher);
+    if (!added.ok()) return added;
+  }
   return watcher.save_status();
 }
 
@@ -150,8 +212,7 @@ void AddEdit(CLI::App& app, Action& action) {
   auto flags = std::make_shared<EditFlags>();
   CLI::App* c = app.add_subcommand(
       "edit", "Edit a picture: kontext edit -i in.png -p \"put the cat in the city\"");
-  c->add_option("-i,--input", flags->inputs, "Picture to edit; repeat for further references")
-      ->required();
+  c->add_option("-i,--input", flags->inputs, "Picture to edit; repeat for further references");
   c->add_flag("--keep-alpha", flags->keep_alpha,
               "Keep the first picture's transparency (default: laid over white)");
   c->add_flag("--keep-reference-size", flags->keep_size,
@@ -162,6 +223,13 @@ void AddEdit(CLI::App& app, Action& action) {
   c->add_option("--feather", flags->feather,
                 "Fade the edit out over this many pixels inside the mask's edge")
       ->check(CLI::Range(0, EditLimits{}.max_feather_px));
+  CLI::Option* tree = c->add_option(
+      "--tree", flags->tree, "Keep the edit as a turn of this tree (FILE.kontext), made if new");
+  c->add_option("--from", flags->from, "The turn of the tree to go on from, instead of -i")
+      ->needs(tree);
+  c->add_flag("--from-pixels", flags->from_pixels,
+              "Go on from the turn's 8-bit picture, not from its latents")
+      ->needs(tree);
   AddEditFlags(*c, *flags);
   c->callback([flags, &action] { action = [flags] { return RunCommand(*flags); }; });
 }

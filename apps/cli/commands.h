@@ -21,6 +21,7 @@ void AddDoctor(CLI::App& app, Action& action);    // kontext doctor
 void AddConvert(CLI::App& app, Action& action);   // kontext convert
 void AddFit(CLI::App& app, Action& action);       // kontext fit
 void AddVerify(CLI::App& app, Action& action);    // kontext verify
+void AddTree(CLI::App& app, Action& action);      // kontext tree
 void AddBench(CLI::App& app, Action& action);     // kontext bench
 
 // Options every model-running command shares.

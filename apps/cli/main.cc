@@ -23,6 +23,7 @@ int main(int argc, char** argv) {
   AddConvert(app, action);
   AddFit(app, action);
   AddVerify(app, action);
+  AddTree(app, action);
   AddBench(app, action);
   try {
     app.parse(argc, argv);

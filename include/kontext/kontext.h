@@ -22,6 +22,7 @@
 #include <cstdint>
 #include <memory>
 #include <string>
+#include <string_view>
 #include <vector>
 
 #include "kontext/request.h"
@@ -42,6 +43,10 @@ struct LoadedPicture {
 };
 // PNG, JPEG or WebP, told by content.
 Result<LoadedPicture> LoadPicture(const std::string& path, bool keep_alpha = false);
+// The same from and to the bytes of a file; `name` is for messages.
+Result<LoadedPicture> ReadPictureBytes(std::string_view bytes, const std::string& name,
+                                       bool keep_alpha = false);
+Result<std::string> PngBytes(const Edited& edited);
 // A mask from a picture (docs/masks.md): of a file without transparent pixels, white may change and
 // black stays; of one with some, transparent may change and opaque stays, and colours do not count.
 // kBadInput where both readings make sense: the visible part white, the rest transparent.
