@@ -80,6 +80,12 @@ int RunStep(StepFlags& f) {
   if (!size.ok()) return Report(size.status());
   f.options.size = *size;
   f.options.edit = !f.generate;
+  if (f.options.mode != Mode::kExact && f.options.mode != Mode::kDefault) {
+    return Report(
+        Status(Code::kUsage, fmt::format("--mode {}: leaves steps out; a step is timed as "
+                                         "exact or default",
+                                         NameOf(f.options.mode))));
+  }
   const Result<StepBench> bench = BenchStep(f.options);
   if (!bench.ok()) return Report(bench.status());
   if (f.json) {

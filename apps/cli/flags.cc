@@ -45,13 +45,18 @@ LoraChoice ParseLora(const std::string& text) {
   return {text};
 }
 
-const std::map<std::string, Mode> kModes = {{"exact", Mode::kExact}, {"default", Mode::kDefault}};
+const std::map<std::string, Mode> kModes = {{"exact", Mode::kExact},
+                                            {"default", Mode::kDefault},
+                                            {"balanced", Mode::kBalanced},
+                                            {"fast", Mode::kFast}};
 
 }  // namespace
 
 void AddMode(CLI::App& c, Mode& mode) {
   c.add_option("--mode", mode,
-               "exact: no approximation; default: the transformer's blocks multiply in 8 bits")
+               "exact: no approximation; default: the transformer's blocks multiply in 8 bits; "
+               "balanced, fast: about two and four times as fast, by fewer "
+               "passes of the transformer")
       ->transform(CLI::CheckedTransformer(kModes))
       ->default_str(NameOf(mode));
 }

@@ -43,10 +43,12 @@ enum class Like { kOurs, kBfl, kDiffusers, kComfyUi, kSdCpp };
 
 // How exactly an edit is computed; docs/modes.md.
 enum class Mode {
-  kExact,    // no approximation
-  kDefault,  // the transformer's blocks multiply in 8 bits
+  kExact,     // no approximation
+  kDefault,   // the transformer's blocks multiply in 8 bits
+  kBalanced,  // fewer passes of the transformer: about twice as fast
+  kFast,      // about four times as fast
 };
-std::string NameOf(Mode mode);  // "exact", "default"
+std::string NameOf(Mode mode);  // "exact", "default", "balanced", "fast"
 
 // An adapter to put on the model: a LoRA, LoHa, LoKr or difference file, under any of the names in
 // docs/lora.md.

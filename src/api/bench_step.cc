@@ -101,7 +101,7 @@ Result<StepBench> BenchStep(const StepBenchOptions& o) {
   const ThreadScope threads(o.threads);
   KX_ASSIGN_OR_RETURN(const auto ops, MakeOps({o.backend, o.dtype}));
 
-  ops->SetPrecision(o.mode == Mode::kExact ? Precision::kExact : Precision::kInt8);
+  ops->SetPrecision(o.mode == Mode::kDefault ? Precision::kInt8 : Precision::kExact);
 
   DitConfig config;  // FLUX.1 Kontext's own widths
   config.depth = o.double_blocks;

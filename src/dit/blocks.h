@@ -17,6 +17,7 @@ struct DitStep {
   Ops& ops;
   const Tap& tap;
   int64_t step;  // row of the modulation tables
+  int64_t rows;  // of this pass: T, or Tt + Ti if the reference's keys and values are reused
 };
 
 struct Modulation {
@@ -33,6 +34,9 @@ inline Modulation ModulationAt(ConstTensorView table, int64_t step, int64_t k, i
 // block; the others are read, as keys and values.
 void DoubleBlock(const DitStep& s, size_t index, const DoubleBlockWeights& w);
 void SingleBlock(const DitStep& s, size_t index, const SingleBlockWeights& w, RowRange rows);
+// After a block's k and v: keeps their reference rows, or in a pass without these rows puts the
+// kept ones in their place. `block` counts the double blocks first.
+void KeepOrReuseReference(const DitStep& s, size_t block);
 // The target rows of s.a.x -> velocity [Ti, out_channels] F32.
 void FinalLayer(const DitStep& s, const DitWeights& w, TensorView velocity);
 

@@ -25,6 +25,7 @@ Result<DitPlan> PlanOf(const DitConfig& config, const DitInputs& in) {
   plan.target = in.target_tokens;
   plan.reference = static_cast<int64_t>(in.ids.size()) - plan.text - plan.target;
   plan.steps = static_cast<int64_t>(in.timesteps.size());
+  plan.keep_reference = in.keep_reference;
   KX_RETURN_IF_ERROR(CheckView("txt", in.txt, {plan.text, config.context}));
   KX_RETURN_IF_ERROR(CheckView("pooled", in.pooled, {config.vec}));
   if (!std::isfinite(in.guidance))
@@ -82,6 +83,7 @@ struct DitRun::Impl {
   Tap tap;
   Arena arena;
   DitActivations a;
+  bool kept = false;  // a Forward has filled a.reference
 };
 
 DitRun::DitRun(std::unique_ptr<Impl> impl) : impl_(std::move(impl)) {}
@@ -108,18 +110,30 @@ Result<std::unique_ptr<DitRun>> DitRun::Create(const DitConfig& config, const Di
   ComputeModulations(config, weights, a, ops, tap);
   Enter(weights, sections.Block(0));  // the tables are no longer needed
   KX_RETURN_IF_ERROR(ops.TakeStatus());
-  auto impl =
-      std::make_unique<Impl>(Impl{config, weights, ops, tap, std::move(arena), std::move(a)});
+  auto impl = std::make_unique<Impl>(
+      Impl{config, weights, ops, tap, std::move(arena), std::move(a), false});
   return std::unique_ptr<DitRun>(new DitRun(std::move(impl)));
 }
 
-// BFL model.py:97-119.
 Status DitRun::Forward(int step, ConstTensorView tokens, TensorView velocity) {
+  impl_->kept = false;  // until all blocks have kept theirs
+  KX_RETURN_IF_ERROR(Pass(step, impl_->a.plan.tokens(), tokens, velocity));
+  impl_->kept = impl_->a.plan.keep_reference;
+  return Status();
+}
+
+Status DitRun::ForwardReusing(int step, ConstTensorView tokens, TensorView velocity) {
+  KX_ENSURE(impl_->kept);
+  return Pass(step, impl_->a.plan.text + impl_->a.plan.target, tokens, velocity);
+}
+
+// BFL model.py:97-119, of the first `rows` rows: all, or text and target.
+Status DitRun::Pass(int step, int64_t rows, ConstTensorView tokens, TensorView velocity) {
   const DitConfig& config = impl_->config;
   const DitWeights& w = impl_->weights;
   const DitActivations& a = impl_->a;
   Ops& ops = impl_->ops;
-  const DitStep s{a, ops, impl_->tap, step};
+  const DitStep s{a, ops, impl_->tap, step, rows};
   const int64_t Tt = a.plan.text, Ti = a.plan.target, T = a.plan.tokens();
   KX_ENSURE(step >= 0 && step < a.plan.steps);
   KX_RETURN_IF_ERROR(CheckView("tokens", tokens, {T - Tt, config.in_channels}));
@@ -128,8 +142,9 @@ Status DitRun::Forward(int step, ConstTensorView tokens, TensorView velocity) {
   const DitSections sections(config);
 
   Enter(w, sections.Block(0));
-  ops.Copy(a.txt, a.x.Rows(0, Tt));                                   // [Tt, D]
-  ops.Linear(tokens, *w.img_in, Activation::kNone, a.x.Rows(Tt, T));  // [Ti + Tr, D]
+  ops.Copy(a.txt, a.x.Rows(0, Tt));  // [Tt, D]
+  ops.Linear(tokens.Rows(0, rows - Tt), *w.img_in, Activation::kNone,
+             a.x.Rows(Tt, rows));  // [Ti + Tr, D]
   for (size_t i = 0; i < w.double_blocks.size(); ++i) {
     if (s.tap.Cancelled()) return cancelled;
     Enter(w, sections.Block(static_cast<int>(i)));
@@ -141,7 +156,7 @@ Status DitRun::Forward(int step, ConstTensorView tokens, TensorView velocity) {
     Enter(w, sections.Block(sections.depth + static_cast<int>(i)));
     // Of the last block's result only the target rows are used.
     const bool last = i + 1 == w.single_blocks.size();
-    SingleBlock(s, i, w.single_blocks[i], last ? RowRange{Tt, Tt + Ti} : RowRange{0, T});
+    SingleBlock(s, i, w.single_blocks[i], last ? RowRange{Tt, Tt + Ti} : RowRange{0, rows});
     KX_RETURN_IF_ERROR(ops.TakeStatus());
   }
   FinalLayer(s, w, velocity);  // [Ti, out_channels]

@@ -28,6 +28,7 @@ enum class TimestepPrecision { kExact, kBfl, kDiffusers };
 struct DitPlan {
   int64_t text = 0, target = 0, reference = 0;  // Tt, Ti, Tr
   int64_t steps = 0;
+  bool keep_reference = false;  // keys and values of the reference, for ForwardReusing
   int64_t tokens() const { return text + target + reference; }  // T
 };
 
@@ -43,6 +44,7 @@ struct DitInputs {
   std::vector<float> timesteps;  // sigma of every step, (0, 1]
   float guidance = 2.5f;
   TimestepPrecision precision = TimestepPrecision::kExact;
+  bool keep_reference = false;  // for ForwardReusing
 };
 
 // One edit's run: activations planned and allocated once, rope tables, txt_in(T5), and the
@@ -59,10 +61,17 @@ class DitRun {
   // timesteps[step].
   Status Forward(int step, ConstTensorView tokens, TensorView velocity);
 
+  // The same by text and target rows alone: the reference's keys and values, of every block after
+  // norm and rope, are those of the last Forward. Exact if nothing changed since; an approximation
+  // else, for the reference's rows follow the timestep and attend to the target (docs/modes.md).
+  // kInternal without keep_reference or before the first Forward.
+  Status ForwardReusing(int step, ConstTensorView tokens, TensorView velocity);
+
   int64_t activation_bytes() const;  // as DitRunBytes said
 
  private:
   struct Impl;
+  Status Pass(int step, int64_t rows, ConstTensorView tokens, TensorView velocity);
   explicit DitRun(std::unique_ptr<Impl> impl);
   std::unique_ptr<Impl> impl_;
 };

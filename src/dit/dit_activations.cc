@@ -63,6 +63,12 @@ Result<DitActivations> TakeActivations(const DitConfig& config, const DitPlan& p
   for (int64_t i = 0; i < config.depth_single; ++i) a.single_mod.push_back(take(kF32, {S, 3 * D}));
   a.final_mod = take(kF32, {S, 2 * D});
 
+  const int64_t keeping = plan.keep_reference ? config.depth + config.depth_single : 0;
+  for (int64_t i = 0; i < keeping; ++i) {
+    const TensorView k = take(activations, {H, plan.reference, Dh});
+    a.reference.push_back({k, take(activations, {H, plan.reference, Dh})});
+  }
+
   a.sinusoids = take(kF32, {S, kTimestepChannels});
   a.vec_hidden = take(kF32, {S, D});
   a.vec_row = take(kF32, {1, D});

@@ -16,6 +16,11 @@ struct DoubleModulation {
   TensorView img, txt;  // [steps, 6D] F32: shift1, scale1, gate1, shift2, scale2, gate2
 };
 
+// The reference rows of a block's keys and values, after norm and rope.
+struct ReferenceKeys {
+  TensorView k, v;  // [H, Tr, Dh]
+};
+
 struct DitActivations {
   DitPlan plan;
   int64_t head_dim = 0;  // Dh
@@ -26,6 +31,8 @@ struct DitActivations {
   std::vector<DoubleModulation> double_mod;  // per double block
   std::vector<TensorView> single_mod;        // [steps, 3D] F32 per single block: shift, scale, gate
   TensorView final_mod;                      // [steps, 2D] F32: shift, scale
+  // Per block, the double ones first; none unless plan.keep_reference. Written by every full pass.
+  std::vector<ReferenceKeys> reference;
 
   // Alive while the modulations are computed.
   TensorView sinusoids;   // [steps, 256] F32

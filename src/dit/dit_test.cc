@@ -128,11 +128,36 @@ TEST_F(DitRunTest, AllocatesNothingInAStep) {
 }
 
 TEST_F(DitRunTest, AllocatesWhatWasPlanned) {
-  const auto run = Create();
-  ASSERT_TRUE(run.ok());
-  const auto planned = DitRunBytes(config_, {5, 6, 4, 2}, DType::kBF16);
-  ASSERT_TRUE(planned.ok());
-  EXPECT_EQ((*run)->activation_bytes(), *planned);
+  int64_t without = 0;
+  for (const bool keep : {false, true}) {
+    inputs_.keep_reference = keep;
+    const auto run = Create();
+    ASSERT_TRUE(run.ok());
+    const auto planned = DitRunBytes(config_, {5, 6, 4, 2, keep}, DType::kBF16);
+    ASSERT_TRUE(planned.ok());
+    EXPECT_EQ((*run)->activation_bytes(), *planned);
+    // k and v of 4 reference tokens, 64 wide, in bf16, of 5 blocks
+    if (keep) {
+      EXPECT_EQ(*planned - without, 5 * 2 * 4 * 64 * 2);
+    }
+    without = *planned;
+  }
+}
+
+TEST_F(DitRunTest, ReusesOnlyWhatAFullPassHasKept) {
+  const auto reuse = [&](DitRun& run) {
+    return run.ForwardReusing(0, ViewOf(std::as_const(tokens_).data(), {10, 16}),
+                              ViewOf(velocity_.data(), {6, 12}));
+  };
+  const auto forgets = Create();
+  ASSERT_TRUE(forgets.ok() && Forward(**forgets, 0).ok());
+  EXPECT_EQ(reuse(**forgets).code(), Code::kInternal);
+  inputs_.keep_reference = true;
+  const auto keeps = Create();
+  ASSERT_TRUE(keeps.ok());
+  EXPECT_EQ(reuse(**keeps).code(), Code::kInternal);
+  ASSERT_TRUE(Forward(**keeps, 0).ok());
+  EXPECT_TRUE(reuse(**keeps).ok());
 }
 
 // 1024x1024 with a reference of that size, 28 steps: T = 512 + 2 * 4096 tokens.

@@ -1,5 +1,6 @@
 // The double-stream block: text and image tokens have their own weights and meet in the attention.
-// Letters as in dit.h; Ts is Tt for the text stream and Ti + Tr for the image stream.
+// Letters as in dit.h; Ts is Tt for the text stream and Ti + Tr for the image stream,
+// T their sum; in a pass that reuses the reference Tr is 0 but for the keys and values.
 #include <cmath>
 
 #include "dit/blocks.h"
@@ -45,10 +46,10 @@ Stream StreamOf(const DitStep& s, const StreamWeights& w, ConstTensorView modula
 void DoubleBlock(const DitStep& s, size_t index, const DoubleBlockWeights& w) {
   const DitActivations& a = s.a;
   Ops& ops = s.ops;
-  const int64_t Tt = a.plan.text, T = a.plan.tokens(), D = a.x.dim(1);
+  const int64_t Tt = a.plan.text, D = a.x.dim(1);
   const DoubleModulation& mod = a.double_mod[index];
   const Stream txt = StreamOf(s, w.txt, mod.txt, 0, Tt);
-  const Stream img = StreamOf(s, w.img, mod.img, Tt, T);
+  const Stream img = StreamOf(s, w.img, mod.img, Tt, s.rows);
 
   for (const Stream* t : {&txt, &img}) {
     // layers.py:163-165, 170-172: modulated norm, then q, k and v in one product
@@ -59,12 +60,13 @@ void DoubleBlock(const DitStep& s, size_t index, const DoubleBlockWeights& w) {
     ops.SplitHeadsNormRope(t->qkv.Cols(D, 2 * D), t->w.key_norm.view(), kNormEps, t->rope, t->k);
     ops.SplitHeadsNormRope(t->qkv.Cols(2 * D, 3 * D), {}, kNormEps, {}, t->v);  // [H, Ts, Dh]
   }
+  KeepOrReuseReference(s, index);
   s.tap(img.qkv, "d{}.img_qkv", index);
 
   // :181-182: every token attends to every token, without a mask
   AttentionOptions options;
   options.scale = 1.0f / std::sqrt(static_cast<float>(a.head_dim));
-  ops.Attention(a.q, a.k, a.v, options, a.attention);  // [T, D]
+  ops.Attention(a.q.Slice(1, 0, s.rows), a.k, a.v, options, a.attention.Rows(0, s.rows));  // [T, D]
 
   for (const Stream* t : {&img, &txt}) {
     // :185, 189: x += gate1 * proj(attention)

@@ -17,12 +17,16 @@ void SingleBlock(const DitStep& s, size_t index, const SingleBlockWeights& w, Ro
   const auto of_rows = [&](TensorView v) { return v.Rows(rows.begin, rows.end); };  // [Tq, ..]
 
   // layers.py:229-230: modulated norm, then q, k and v of all tokens
-  ops.ModulatedLayerNorm(a.x, mod.shift, mod.scale, kNormEps, a.norm);  // [T, D]
-  ops.Linear(a.norm, *w.linear1_qkv, Activation::kNone, a.qkv);         // [T, 3D]
+  const auto head = [&](TensorView v) { return v.Rows(0, s.rows); };
+  const auto tokens = [&](TensorView v) { return v.Slice(1, 0, s.rows); };
+  const TensorView norm = head(a.norm), qkv = head(a.qkv), rope = head(a.rope);
+  ops.ModulatedLayerNorm(head(a.x), mod.shift, mod.scale, kNormEps, norm);  // [T, D]
+  ops.Linear(norm, *w.linear1_qkv, Activation::kNone, qkv);                 // [T, 3D]
   // :232-233: into heads; q and k normed and (math.py:7) rotated
-  ops.SplitHeadsNormRope(a.qkv.Cols(0, D), w.query_norm.view(), kNormEps, a.rope, a.q);
-  ops.SplitHeadsNormRope(a.qkv.Cols(D, 2 * D), w.key_norm.view(), kNormEps, a.rope, a.k);
-  ops.SplitHeadsNormRope(a.qkv.Cols(2 * D, 3 * D), {}, kNormEps, {}, a.v);  // [H, T, Dh]
+  ops.SplitHeadsNormRope(qkv.Cols(0, D), w.query_norm.view(), kNormEps, rope, tokens(a.q));
+  ops.SplitHeadsNormRope(qkv.Cols(D, 2 * D), w.key_norm.view(), kNormEps, rope, tokens(a.k));
+  ops.SplitHeadsNormRope(qkv.Cols(2 * D, 3 * D), {}, kNormEps, {}, tokens(a.v));  // [H, T, Dh]
+  KeepOrReuseReference(s, a.double_mod.size() + index);
 
   // :236: the rows' queries against the keys of all
   AttentionOptions options;

@@ -7,6 +7,7 @@
 
 #include "base/status.h"
 #include "dit/dit.h"
+#include "edit/step_plan.h"
 #include "tensor/view.h"
 
 namespace kontext {
@@ -25,6 +26,7 @@ struct DenoiseInputs {
   DitRun* negative = nullptr;  // true CFG only
   float true_cfg = 1.0f;
   std::vector<float> sigmas;  // steps + 1, the last 0
+  StepPlan plan;              // how each step gets its velocity
   // After each step, with the noise level it led to: may put x [Ti, 64] right (a mask does).
   std::function<void(float sigma, TensorView x)> hold = nullptr;
 };

@@ -65,9 +65,10 @@ Result<std::shared_ptr<const Prompt>> Encode(const Model& model, const PromptIds
 
 Result<std::vector<Edited>> Run(const Model& model, Ops& ops, const EditRequest& request,
                                 int64_t memory_limit, int threads, const EditWatch& watch,
-                                PromptCache* cache) {
+                                PromptCache* cache, const StepPlan* step_plan) {
   // 1. The request, with every default filled in: sizes, steps, guidance, seed.
-  KX_ASSIGN_OR_RETURN(const EditPlan plan, PlanEdit(request, model.defaults, EditLimits{}));
+  KX_ASSIGN_OR_RETURN(EditPlan plan, PlanEdit(request, model.defaults, EditLimits{}));
+  if (step_plan != nullptr) plan.step_plan = *step_plan;
   KX_ASSIGN_OR_RETURN(Masked masked, Masked::Prepare(request));
   Reporter report(watch, plan, request, model.paths);
   report.Notes(plan.notes);
@@ -82,7 +83,7 @@ Result<std::vector<Edited>> Run(const Model& model, Ops& ops, const EditRequest&
     KX_ASSIGN_OR_RETURN(ids_of_negative, TokenizePrompt(model, *request.negative, *plan.like));
   }
   const int64_t text_tokens = std::ssize(ids_of_prompt.t5);  // Tt
-  ops.SetPrecision(request.mode == Mode::kExact ? Precision::kExact : Precision::kInt8);
+  ops.SetPrecision(request.mode == Mode::kDefault ? Precision::kInt8 : Precision::kExact);
   KX_RETURN_IF_ERROR(ReserveMemory(plan, model,
                                    {.text_tokens = text_tokens,
                                     .negative_tokens = std::ssize(ids_of_negative.t5),
@@ -130,7 +131,8 @@ Result<std::vector<Edited>> Run(const Model& model, Ops& ops, const EditRequest&
                    target_tokens,
                    {sigmas.begin(), sigmas.end() - 1},
                    plan.guidance,
-                   plan.like->precision};
+                   plan.like->precision,
+                   Reuses(plan.step_plan)};
   report.Enter(Stage::kSteps);
   KX_ASSIGN_OR_RETURN(std::unique_ptr<DitRun> run,
                       DitRun::Create(model.dit_config, model.dit, inputs, ops, &report));
@@ -161,9 +163,9 @@ Result<std::vector<Edited>> Run(const Model& model, Ops& ops, const EditRequest&
 
     // 8. The Euler loop; a mask holds what must stay to its own way.
     const auto hold = [&](float sigma, TensorView at) { masked.Hold(sigma, at); };
-    KX_RETURN_IF_ERROR(Denoise({run.get(), negative_run.get(), request.true_cfg, sigmas, hold},
-                               tokens.view(), target_tokens,
-                               [&](const StepDone& done) { report.Step(done, target); }));
+    KX_RETURN_IF_ERROR(Denoise(
+        {run.get(), negative_run.get(), request.true_cfg, sigmas, plan.step_plan, hold},
+        tokens.view(), target_tokens, [&](const StepDone& done) { report.Step(done, target); }));
 
     // 9. Tokens -> latents -> picture. The last one has the run's memory for itself.
     report.Enter(Stage::kDecode);
@@ -193,8 +195,8 @@ Result<std::vector<Edited>> Run(const Model& model, Ops& ops, const EditRequest&
 
 Result<std::vector<Edited>> RunEdit(const Model& model, Ops& ops, const EditRequest& request,
                                     int64_t memory_limit, int threads, const EditWatch& watch,
-                                    PromptCache* cache) {
-  auto pictures = Run(model, ops, request, memory_limit, threads, watch, cache);
+                                    PromptCache* cache, const StepPlan* step_plan) {
+  auto pictures = Run(model, ops, request, memory_limit, threads, watch, cache, step_plan);
   // Numbers read of a file that was cut short are zeros: whatever came of them, this is the reason.
   KX_RETURN_IF_ERROR(CheckUnchanged(model.paths));
   return pictures;

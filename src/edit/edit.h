@@ -7,6 +7,7 @@
 #include "base/status.h"
 #include "compute/ops.h"
 #include "edit/prompt_cache.h"
+#include "edit/step_plan.h"
 #include "kontext/request.h"
 #include "model/model.h"
 #include "tensor/observer.h"
@@ -20,10 +21,12 @@ struct EditWatch {
 };
 
 // Runs the request on the opened model. `memory_limit` in bytes, 0 for what is free; `threads` is
-// only written down (the caller has set them, base/threads.h). `cache` may be null.
+// only written down (the caller has set them, base/threads.h). `cache` may be null; so may
+// `step_plan`, which stands in for the mode's where modes are measured (bench/modes).
 Result<std::vector<Edited>> RunEdit(const Model& model, Ops& ops, const EditRequest& request,
                                     int64_t memory_limit, int threads, const EditWatch& watch,
-                                    PromptCache* cache = nullptr);
+                                    PromptCache* cache = nullptr,
+                                    const StepPlan* step_plan = nullptr);
 
 }  // namespace kontext
 

@@ -147,19 +147,21 @@ Result<MemoryPlan> PlanMemory(const EditPlan& plan, const NetworkConfigs& c,
     met.push_back(VaeOps(c.vae, chart));
   }
 
-  // Steps: the run's arena (twice with true CFG), noise and its draw, tokens, two velocities,
+  // Steps: the run's arena (twice with true CFG), noise and its draw, tokens, four velocities,
   // latents, ids and the rope table before it is copied.
-  const DitPlan dit{Tt, Ti, Tr, plan.steps};
+  const bool keep = Reuses(plan.step_plan);
+  const DitPlan dit{Tt, Ti, Tr, plan.steps, keep};
   KX_ASSIGN_OR_RETURN(int64_t runs, DitRunBytes(c.dit, dit, dtype));
   if (plan.two_passes) {
-    KX_ASSIGN_OR_RETURN(const int64_t second,
-                        DitRunBytes(c.dit, {request.negative_tokens, Ti, Tr, plan.steps}, dtype));
+    KX_ASSIGN_OR_RETURN(
+        const int64_t second,
+        DitRunBytes(c.dit, {request.negative_tokens, Ti, Tr, plan.steps, keep}, dtype));
     runs += second;
   }
   AddDitOps(c.dit, dit, met);
   // A mask keeps its tokens, the picture's and the noise; its weights are bytes of the picture.
   const int64_t masked = request.masked_pixels > 0 ? 3 * Ti * width * kF32Bytes : 0;
-  const int64_t kept = states + tokens_of_references + (2 * Ti + Tr) * width * kF32Bytes + masked +
+  const int64_t kept = states + tokens_of_references + (4 * Ti + Tr) * width * kF32Bytes + masked +
                        request.masked_pixels;
   const int64_t passing =
       std::max(3 * Ti * width * kF32Bytes, dit.tokens() * c.dit.head_dim() * kF32Bytes);

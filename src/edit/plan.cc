@@ -112,6 +112,20 @@ bool HasLatents(const EditRequest& request, size_t i) {
   return i < request.latents.size() && !request.latents[i].data.empty();
 }
 
+std::string NameOf(Mode mode) {
+  switch (mode) {
+    case Mode::kExact:
+      return "exact";
+    case Mode::kDefault:
+      return "default";
+    case Mode::kBalanced:
+      return "balanced";
+    case Mode::kFast:
+      return "fast";
+  }
+  return "";  // not reached: every case returns
+}
+
 Status CheckSize(Size s, const EditLimits& limits) {
   if (s.width % limits.multiple != 0 || s.height % limits.multiple != 0) {
     const Size fits = FlooredTo(s, limits.multiple);
@@ -126,8 +140,6 @@ Status CheckSize(Size s, const EditLimits& limits) {
   return Status();
 }
 
-std::string NameOf(Mode mode) { return mode == Mode::kExact ? "exact" : "default"; }
-
 Result<EditPlan> PlanEdit(const EditRequest& request, const ModelDefaults& model,
                           const EditLimits& limits) {
   KX_RETURN_IF_ERROR(CheckNumbers(request, limits));
@@ -138,6 +150,7 @@ Result<EditPlan> PlanEdit(const EditRequest& request, const ModelDefaults& model
   KX_RETURN_IF_ERROR(CheckMask(request, limits, plan.notes));
   plan.like = &ProfileOf(request.like);
   plan.steps = request.steps.value_or(plan.like->steps.value_or(model.steps));
+  plan.step_plan = PlanSteps(request.mode, plan.steps);
   plan.guidance = request.guidance.value_or(plan.like->guidance.value_or(model.guidance));
   plan.two_passes = request.negative.has_value() && request.true_cfg > 1.0f;
   plan.seed = request.seed ? *request.seed : DrawSeed();

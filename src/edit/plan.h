@@ -8,6 +8,7 @@
 
 #include "base/status.h"
 #include "edit/likes.h"
+#include "edit/step_plan.h"
 #include "kontext/request.h"
 #include "model/config.h"
 
@@ -16,6 +17,7 @@ namespace kontext {
 struct EditPlan {
   const LikeProfile* like = nullptr;
   int steps = 0;
+  StepPlan step_plan;  // one entry a step
   float guidance = 0;
   bool two_passes =
       false;          // true CFG: a negative prompt and a scale above 1 (Diffusers; pitfalls 45)

@@ -74,6 +74,8 @@ Result<std::string> MakeRecipe(const EditRequest& request, const EditPlan& plan,
   }
   r["like"] = plan.like->name;
   r["mode"] = NameOf(request.mode);
+  if (request.mode == Mode::kBalanced || request.mode == Mode::kFast)
+    r["step_plan"] = Text(plan.step_plan);
   r["model"] = {{"name", model.defaults.name}, {"fingerprint", model.fingerprint}};
   for (const auto& lora : model.adapters.files()) {
     r["loras"].push_back({{"file", std::filesystem::path(lora->adapter.file).filename().string()},

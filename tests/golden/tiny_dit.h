@@ -102,16 +102,28 @@ class TinyDit {
     inputs.timesteps = {0.75f};
   }
 
+  struct Pass {
+    int step = 0;
+    bool reuse = false;  // ForwardReusing
+  };
+
   // The velocity [Ti, 16] at a step.
   Values Run(int step = 0, Observer* observer = nullptr) {
+    return Run({Pass{step, false}}, observer);
+  }
+  // The last of several passes' velocity.
+  Values Run(const std::vector<Pass>& passes, Observer* observer = nullptr) {
     Values velocity(static_cast<size_t>(inputs.target_tokens * config_.out_channels), NAN);
     auto run = DitRun::Create(config_, weights_, inputs, *ops_, observer);
     EXPECT_TRUE(run.ok()) << run.message();
     if (!run.ok()) return velocity;
-    const Status status =
-        (*run)->Forward(step, ViewOf(std::as_const(tokens_).data(), {10, 16}),
-                        ViewOf(velocity.data(), {inputs.target_tokens, config_.out_channels}));
-    EXPECT_TRUE(status.ok()) << status.message();
+    const ConstTensorView tokens = ViewOf(std::as_const(tokens_).data(), {10, 16});
+    const TensorView out = ViewOf(velocity.data(), {inputs.target_tokens, config_.out_channels});
+    for (const Pass& pass : passes) {
+      const Status status = pass.reuse ? (*run)->ForwardReusing(pass.step, tokens, out)
+                                       : (*run)->Forward(pass.step, tokens, out);
+      EXPECT_TRUE(status.ok()) << status.message();
+    }
     return velocity;
   }
 

@@ -5,6 +5,7 @@
 
 #include <cmath>
 #include <cstdio>
+#include <nlohmann/json.hpp>
 #include <numeric>
 #include <set>
 
@@ -110,6 +111,30 @@ TEST_F(EditTest, CancelledAtEveryPlaceItAsks) {
     EXPECT_EQ(edits.code(), Code::kCancelled) << i;
     EXPECT_TRUE(recording.seeds.empty());
   }
+}
+
+// The recipe names the mode and the plan of its steps; each gives the picture again.
+TEST_F(EditTest, AModeIsInTheRecipeAndReproduced) {
+  request_.steps = 28;
+  std::set<std::vector<uint8_t>> pictures;
+  for (const Mode mode : {Mode::kExact, Mode::kBalanced, Mode::kFast}) {
+    request_.mode = mode;
+    const auto edits = Run();
+    ASSERT_TRUE(edits.ok()) << edits.message();
+    const Edited& edited = edits->front();
+    pictures.insert(edited.picture.data);
+    const auto recipe = nlohmann::json::parse(edited.recipe);
+    EXPECT_EQ(recipe.at("mode"), NameOf(mode));
+    EXPECT_EQ(recipe.contains("step_plan"), mode != Mode::kExact);
+    EXPECT_EQ(Run()->front().picture.data, edited.picture.data);
+    if (mode == Mode::kExact) continue;
+    const auto plan = ParseStepPlan(recipe.at("step_plan").get<std::string>());
+    ASSERT_TRUE(plan.ok()) << plan.message();
+    request_.mode = Mode::kExact;
+    const auto again = RunEdit(*setup_.model, *setup_.ops, request_, 0, 2, {}, nullptr, &*plan);
+    EXPECT_EQ(again->front().picture.data, edited.picture.data);
+  }
+  EXPECT_EQ(pictures.size(), 3u);  // a mode does something
 }
 
 TEST_F(EditTest, MemoryIsRefusedBeforeTheWork) {

@@ -85,8 +85,9 @@ class MemoryTest : public ::testing::Test {
     request_.size = Size{256, 256};
   }
   // Plan and observation side by side: the plan is never less, and at most half too much.
-  void CompareWithPlan(const char* what) {
-    const EditPlan plan = *PlanEdit(request_, setup_.model->defaults, EditLimits{});
+  void CompareWithPlan(const char* what, const StepPlan* steps = nullptr) {
+    EditPlan plan = *PlanEdit(request_, setup_.model->defaults, EditLimits{});
+    if (steps != nullptr) plan.step_plan = *steps;
     const auto memory =
         PlanMemory(plan, ConfigsOf(*setup_.model),
                    {.text_tokens = setup_.model->t5_tokens.max_length()}, *setup_.ops);
@@ -94,7 +95,7 @@ class MemoryTest : public ::testing::Test {
     ReleaseFreedMemory();
     const int64_t before = MemoryOfProcess().anonymous;
     AnonymousPeak peak;
-    ASSERT_TRUE(Run().ok());
+    ASSERT_TRUE(RunEdit(*setup_.model, *setup_.ops, request_, 0, 2, {}, nullptr, steps).ok());
     const int64_t observed = peak.End() - before;
     std::printf("%s: planned %.1f MiB (workspace %.1f), observed %.1f MiB: %.2f, bound 1 to 1.5\n",
                 what, MiB(memory->peak()), MiB(memory->workspace), MiB(observed),
@@ -114,6 +115,20 @@ TEST_F(MemoryTest, PlanOfTheMiniModelIsKeptTo) { CompareWithPlan("mini, 128x128"
 TEST_F(MemoryTest, PlanOfAWiderModelIsKeptTo) {
   Widen();
   CompareWithPlan("8 heads, 256x256");
+}
+
+TEST_F(MemoryTest, PlanWithKeptReferencesIsKeptTo) {
+  Widen();
+  const StepPlan full = *ParseStepPlan("FF"), reusing = *ParseStepPlan("FR");
+  const auto planned = [&](const StepPlan& steps) {
+    EditPlan plan = *PlanEdit(request_, setup_.model->defaults, EditLimits{});
+    plan.step_plan = steps;
+    return PlanMemory(plan, ConfigsOf(*setup_.model), {.text_tokens = 48}, *setup_.ops)->steps;
+  };
+  // k and v of 64 reference tokens in f32, of every block
+  const DitConfig& c = setup_.model->dit_config;
+  EXPECT_EQ(planned(reusing) - planned(full), (c.depth + c.depth_single) * 2 * 64 * c.hidden * 4);
+  CompareWithPlan("8 heads, 256x256, references kept", &reusing);
 }
 
 struct CountingListener : EditListener {
