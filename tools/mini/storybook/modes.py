@@ -25,7 +25,7 @@ from .storage import REPO_MODEL
 
 REUSE_COST = 87.6 / 165.5   # Tops of the two passes, counted as src/edit/forecast.cc does
 FULL_STEPS = 28
-FEWER = [FULL_STEPS, 20, 14, 10, 7, 5, 4]
+FEWER = [FULL_STEPS, 14, 10, 7, 4]
 PLANS_FILE = pathlib.Path(__file__).with_name("modes_plans.json")
 
 

@@ -7,7 +7,7 @@ import math
 from PIL import Image, ImageDraw, ImageFont
 
 PANEL_W, PANEL_H, LEFT, TOP, GAP, BOTTOM = 560, 420, 70, 50, 90, 110
-COLOURS = {"fewer steps": "#555555", "offered": "#d1495b", "forecast": "#00798c", "reuse": "#edae49", "gate": "#7a5195"}
+COLOURS = {"fewer steps": "#555555", "offered": "#d1495b", "forecast": "#00798c", "reuse": "#edae49"}
 
 
 @dataclasses.dataclass(frozen=True)
@@ -51,7 +51,7 @@ class Panel:
             r = 7 if p.group == "offered" else 4
             self._draw.ellipse([x - r, y - r, x + r, y + r], fill=COLOURS[p.group], outline="white")
             if p.group == "offered":
-                self._draw.text((x + 10, y - 9), p.name, fill=COLOURS[p.group], font=self._font)
+                self._draw.text((x - 25, y - 28), p.name, fill=COLOURS[p.group], font=self._font)
 
 
 def chart(points: list[Point], accuracy_error: float, cases: int) -> Image.Image:
