@@ -41,6 +41,13 @@ Result<Like> LikeOf(const std::string& name) {
   return BadInput("{}: \"like\" {} is unknown", kWhat, Quoted(name));
 }
 
+Result<Mode> ModeOf(const std::string& name) {
+  for (const Mode mode : {Mode::kExact, Mode::kDefault, Mode::kBalanced, Mode::kFast}) {
+    if (name == NameOf(mode)) return mode;
+  }
+  return BadInput("{}: \"mode\" {} is unknown", kWhat, Quoted(name));
+}
+
 Result<Recipe::Picture> ReadPictureOf(const Json& json) {
   if (!json.is_object()) return Wrong("references", "list of objects");
   Recipe::Picture picture;
@@ -139,6 +146,7 @@ Result<Recipe> Read(const std::string& text) {
        {"activations", &recipe.activations},
        {"mode", &recipe.mode}}};
   for (const auto& [field, value] : texts) KX_RETURN_IF_ERROR(Text(r, field, *value));
+  KX_ASSIGN_OR_RETURN(recipe.request.mode, ModeOf(recipe.mode));
   KX_ASSIGN_OR_RETURN(const int64_t threads, JsonInt(r, "threads", 1, 4096, kWhat));
   recipe.threads = static_cast<int>(threads);
   return recipe;
