@@ -13,6 +13,7 @@ int Passes(const StepPlan& plan) {
 
 TEST(StepPlan, OfTwentyEightSteps) {
   EXPECT_EQ(Text(PlanSteps(Mode::kExact, 28)), std::string(28, 'F'));
+  EXPECT_EQ(PlanSteps(Mode::kDefault, 28), PlanSteps(Mode::kExact, 28));
   EXPECT_EQ(Text(PlanSteps(Mode::kBalanced, 28)), "FF-F-F-F-F-F-F--F-F-F-F-F-F-");
   EXPECT_EQ(Text(PlanSteps(Mode::kFast, 28)), "FF--F---F----F----F----F----");
 }

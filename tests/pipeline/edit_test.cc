@@ -116,13 +116,13 @@ TEST_F(EditTest, CancelledAtEveryPlaceItAsks) {
 // The recipe names the mode and the plan of its steps; each gives the picture again.
 TEST_F(EditTest, AModeIsInTheRecipeAndReproduced) {
   request_.steps = 28;
-  std::set<std::vector<uint8_t>> pictures;
+  std::set<std::string> pictures;
   for (const Mode mode : {Mode::kExact, Mode::kBalanced, Mode::kFast}) {
     request_.mode = mode;
     const auto edits = Run();
     ASSERT_TRUE(edits.ok()) << edits.message();
     const Edited& edited = edits->front();
-    pictures.insert(edited.picture.data);
+    pictures.emplace(edited.picture.data.begin(), edited.picture.data.end());
     const auto recipe = nlohmann::json::parse(edited.recipe);
     EXPECT_EQ(recipe.at("mode"), NameOf(mode));
     EXPECT_EQ(recipe.contains("step_plan"), mode != Mode::kExact);
