@@ -3,6 +3,7 @@
 #include <algorithm>
 #include <atomic>
 #include <filesystem>
+#include <mutex>
 #include <utility>
 #include <vector>
 
@@ -25,34 +26,58 @@ struct Task {
   ByteSpan bytes;
 };
 
-// Hashes the tensors on all threads; the names of those that differ.
-Result<std::vector<std::string>> Compare(const std::vector<Task>& tasks, const std::string& path,
-                                         int64_t total, ConvertListener& listener) {
-  std::vector<std::string> wrong;
-  std::atomic<bool> stopped = false;
-  Status failure;
-  int64_t done = 0;
+// Hashes the tensors on all threads.
+class Comparison {
+ public:
+  Comparison(const std::vector<Task>& tasks, const std::string& path, int64_t total,
+             ConvertListener& listener)
+      : tasks_(tasks), path_(path), total_(total), listener_(listener) {}
+
+  // The names of those that differ.
+  Result<std::vector<std::string>> Run() {
 #pragma omp parallel for schedule(dynamic)
-  for (size_t i = 0; i < tasks.size(); ++i) {
-    if (stopped) continue;
-    Sha256 sha;
-    sha.Add(tasks[i].bytes);
-    const Result<std::string> got = sha.Take();
-    ForgetPages(tasks[i].bytes);
-#pragma omp critical(kontext_verify)
-    {
-      if (!got.ok()) failure = got.status();
-      if (listener.Cancelled()) failure = Status(Code::kCancelled, "interrupted");
-      if (!failure.ok()) stopped = true;
-      if (got.ok() && *got != *tasks[i].expected) wrong.push_back(*tasks[i].name);
-      done += static_cast<int64_t>(tasks[i].bytes.size());
-      listener.OnProgress({fs::path(path).filename().string(), done, total, 0});
+    for (size_t i = 0; i < tasks_.size(); ++i) One(i);
+    if (threw_) return NoSpace("{}: no memory left while its checksums were compared", path_);
+    if (!failure_.ok()) return failure_;
+    std::sort(wrong_.begin(), wrong_.end());
+    return wrong_;
+  }
+
+ private:
+  // No exception may leave a parallel region: the program would end.
+  void One(size_t i) {
+    if (stopped_) return;
+    try {
+      Compare(tasks_[i]);
+    } catch (...) {
+      threw_ = stopped_ = true;
     }
   }
-  if (!failure.ok()) return failure;
-  std::sort(wrong.begin(), wrong.end());
-  return wrong;
-}
+
+  void Compare(const Task& task) {
+    Sha256 sha;
+    sha.Add(task.bytes);
+    const Result<std::string> got = sha.Take();
+    ForgetPages(task.bytes);
+    const std::lock_guard lock(mutex_);
+    if (!got.ok()) failure_ = got.status();
+    if (listener_.Cancelled()) failure_ = Status(Code::kCancelled, "interrupted");
+    if (!failure_.ok()) stopped_ = true;
+    if (got.ok() && *got != *task.expected) wrong_.push_back(*task.name);
+    done_ += static_cast<int64_t>(task.bytes.size());
+    listener_.OnProgress({fs::path(path_).filename().string(), done_, total_, 0});
+  }
+
+  const std::vector<Task>& tasks_;
+  const std::string& path_;
+  const int64_t total_;
+  ConvertListener& listener_;
+  std::atomic<bool> stopped_ = false, threw_ = false;
+  std::mutex mutex_;  // of what follows
+  std::vector<std::string> wrong_;
+  Status failure_;
+  int64_t done_ = 0;
+};
 
 Result<VerifyReport> VerifyOne(const std::string& path, ConvertListener& listener) {
   KX_ASSIGN_OR_RETURN(const Checkpoint file, Checkpoint::Open(path));
@@ -69,7 +94,7 @@ Result<VerifyReport> VerifyOne(const std::string& path, ConvertListener& listene
     report.bytes += bytes;
   }
   KX_ASSIGN_OR_RETURN(const std::vector<std::string> wrong,
-                      Compare(tasks, path, report.bytes, listener));
+                      Comparison(tasks, path, report.bytes, listener).Run());
   if (wrong.empty()) return report;
   std::string list;
   for (size_t i = 0; i < std::min(wrong.size(), kMaxListed); ++i) {

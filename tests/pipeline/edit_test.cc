@@ -137,6 +137,26 @@ TEST_F(EditTest, AModeIsInTheRecipeAndReproduced) {
   EXPECT_EQ(pictures.size(), 3u);  // a mode does something
 }
 
+// 8 bits in the blocks: another picture, and a near one. 35 dB is what the mode promises.
+TEST_F(EditTest, ModeDefaultIsNearExact) {
+  request_.steps = 28;
+  const auto exact = Run();
+  request_.mode = Mode::kDefault;
+  const auto coarse = Run();
+  ASSERT_TRUE(exact.ok() && coarse.ok()) << coarse.message();
+  const std::vector<uint8_t>&a = exact->front().picture.data, &b = coarse->front().picture.data;
+  ASSERT_EQ(a.size(), b.size());
+  double squares = 0;
+  for (size_t i = 0; i < a.size(); ++i) squares += std::pow(double{1} * a[i] - b[i], 2);
+  EXPECT_GT(squares, 0);
+  const double psnr = 10 * std::log10(255.0 * 255.0 * static_cast<double>(a.size()) / squares);
+  std::printf("  default against exact: %.1f dB, promised 35\n", psnr);
+  EXPECT_GE(psnr, 35);
+  const auto recipe = nlohmann::json::parse(coarse->front().recipe);
+  EXPECT_EQ(recipe.at("mode"), "default");
+  EXPECT_FALSE(recipe.contains("step_plan"));
+}
+
 TEST_F(EditTest, MemoryIsRefusedBeforeTheWork) {
   Recording recording;
   const auto edits = Run(&recording, 1 << 10);
