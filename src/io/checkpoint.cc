@@ -9,6 +9,7 @@
 #include <system_error>
 #include <utility>
 
+#include "base/listed.h"
 #include "io/json.h"
 #include "io/safetensors.h"
 
@@ -20,16 +21,8 @@ namespace fs = std::filesystem;
 constexpr std::string_view kIndexEnding = ".safetensors.index.json";
 constexpr std::string_view kFileEnding = ".safetensors";
 
-// A list for a message: everything, unless a hostile file makes it absurdly long.
-std::string Listed(const std::vector<std::string>& items) {
-  constexpr size_t kMost = 1000;
-  std::string text;
-  for (size_t i = 0; i < std::min(items.size(), kMost); ++i) {
-    text += fmt::format("{}{}", i == 0 ? "" : ", ", items[i]);
-  }
-  if (items.size() > kMost) text += fmt::format(" and {} more", items.size() - kMost);
-  return text;
-}
+// Everything, unless a hostile file makes it absurdly long.
+constexpr size_t kMostListed = 1000;
 
 // What a file that is no safetensors file is, by its first bytes; empty if they say nothing.
 std::string_view ForeignFormat(const MappedFile& file) {
@@ -98,7 +91,7 @@ Result<std::string> FindInFolder(const std::string& folder) {
   if (indices.size() != 1) {
     files.insert(files.end(), indices.begin(), indices.end());
     return BadInput("{}: holds more than one checkpoint: {}; name one of them", folder,
-                    Listed(files));
+                    Listed(files, kMostListed));
   }
   // One index: fine as long as every weight file beside it is a shard of it.
   KX_ASSIGN_OR_RETURN(const WeightMap shards, ReadIndex(indices[0]));
@@ -107,7 +100,7 @@ Result<std::string> FindInFolder(const std::string& folder) {
   });
   if (!files.empty()) {
     return BadInput("{}: holds {} and, not named in it, {}; name the one you mean", folder,
-                    indices[0], Listed(files));
+                    indices[0], Listed(files, kMostListed));
   }
   return indices[0];
 }
@@ -128,7 +121,7 @@ Status CheckShardsExist(const fs::path& folder, const WeightMap& shards, const s
   }
   if (missing.empty()) return {};
   return BadInput("{}: {} of its {} files are missing beside it: {}", index, missing.size(),
-                  shards.size(), Listed(missing));
+                  shards.size(), Listed(missing, kMostListed));
 }
 
 }  // namespace
@@ -163,11 +156,11 @@ Status Checkpoint::MapShards(const std::string& index) {
   }
   if (!absent.empty()) {
     return BadInput("{}: {} tensors are not where it says: {}", index, absent.size(),
-                    Listed(absent));
+                    Listed(absent, kMostListed));
   }
   if (!twice.empty()) {
     return BadInput("{}: {} tensors are also in an earlier file: {}", index, twice.size(),
-                    Listed(twice));
+                    Listed(twice, kMostListed));
   }
   return {};
 }

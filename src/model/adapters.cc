@@ -5,6 +5,7 @@
 #include <filesystem>
 #include <utility>
 
+#include "base/listed.h"
 #include "io/json.h"
 #include "io/mapped_file.h"
 #include "model/sha256.h"
@@ -30,15 +31,6 @@ std::string FileOf(const std::string& path) {
   std::error_code ec;
   const fs::path in_folder = fs::path(path) / "adapter_model.safetensors";
   return fs::is_regular_file(in_folder, ec) ? in_folder.string() : path;
-}
-
-std::string Listed(const std::vector<std::string>& names, bool quote) {
-  std::string list;
-  for (size_t i = 0; i < std::min(names.size(), kMaxListed); ++i) {
-    list += (i > 0 ? ", " : "") + (quote ? Quoted(names[i]) : names[i]);
-  }
-  if (names.size() > kMaxListed) list += fmt::format(" and {} more", names.size() - kMaxListed);
-  return list;
 }
 
 }  // namespace
@@ -82,10 +74,11 @@ std::vector<std::string> Adapters::Notes() const {
     notes.push_back(fmt::format("{} ({} names, strength {}): {} of {} keys used", name, a.family,
                                 file->strength, a.used, a.keys));
     if (!a.unused.empty()) {
-      notes.push_back(fmt::format("{}: not used: {}", name, Listed(a.unused, true)));
+      notes.push_back(
+          fmt::format("{}: not used: {}", name, Listed(a.unused, kMaxListed, ", ", Quoted)));
     }
     if (!a.skipped.empty()) {
-      notes.push_back(fmt::format("{}: skipped: {}", name, Listed(a.skipped, false)));
+      notes.push_back(fmt::format("{}: skipped: {}", name, Listed(a.skipped, kMaxListed)));
     }
   }
   return notes;

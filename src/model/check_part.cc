@@ -4,6 +4,7 @@
 #include <functional>
 #include <set>
 
+#include "base/listed.h"
 #include "dit/dit_weights.h"
 #include "io/json.h"
 #include "model/config_from_shapes.h"
@@ -50,12 +51,9 @@ class Asker : public WeightVisitor {
   Status status() const {
     if (problems_.empty()) return {};
     constexpr size_t kMost = 5;
-    std::string list;
-    for (size_t i = 0; i < std::min(problems_.size(), kMost); ++i)
-      list += (i == 0 ? "" : "; ") + problems_[i];
-    if (problems_.size() > kMost) list += fmt::format("; and {} more", problems_.size() - kMost);
     return BadInput("{}: {} of the {} tensors needed are missing or of another shape: {}",
-                    source_.description(), problems_.size(), asked_.size(), list);
+                    source_.description(), problems_.size(), asked_.size(),
+                    Listed(problems_, kMost, "; "));
   }
 
  private:

@@ -5,6 +5,7 @@
 #include <functional>
 #include <utility>
 
+#include "base/listed.h"
 #include "base/version.h"
 #include "dit/dit_weights.h"
 #include "io/json.h"
@@ -123,14 +124,8 @@ class ListVisitor : public WeightVisitor {
     for (const std::string& name : source_.Unasked())
       problems_.push_back("unexpected " + Quoted(name));
     if (problems_.empty()) return {};
-    std::string list;
-    for (size_t i = 0; i < std::min(problems_.size(), kMaxListed); ++i) {
-      list += (i == 0 ? "" : "; ") + problems_[i];
-    }
-    if (problems_.size() > kMaxListed) {
-      list += fmt::format("; and {} more", problems_.size() - kMaxListed);
-    }
-    return BadInput("{}: {} problems: {}", source_.description(), problems_.size(), list);
+    return BadInput("{}: {} problems: {}", source_.description(), problems_.size(),
+                    Listed(problems_, kMaxListed, "; "));
   }
 
   std::vector<PackedItem> items;  // one for each tensor of the network
@@ -147,19 +142,15 @@ class ListVisitor : public WeightVisitor {
     const std::string file_name = Quoted(source_.NameInSource(name));
     if (!found.ok()) return problems_.push_back(found.message());
     if (found->empty()) return problems_.push_back("missing " + file_name + " " + shape.Str());
-    int64_t rows_left = shape[0];
-    bool fits = true, exact = true;
+    bool numbers = true, exact = true;
     std::string got;
     for (const WeightRows& piece : *found) {
-      const int64_t rest = piece.rank() == 0 ? 0 : piece.shape().NumElements();
-      fits = fits && (piece.is_encoded() || IsFloat(piece.dense().dtype())) && piece.rank() > 0 &&
-             piece.dim(0) > 0 && piece.dim(0) <= rows_left &&
-             rest == piece.dim(0) * (shape.rank() < 2 ? 1 : item.columns);
-      if (fits) rows_left -= piece.dim(0);
+      numbers = numbers && (piece.is_encoded() || IsFloat(piece.dense().dtype())) &&
+                piece.rank() > 0 && piece.dim(0) > 0;
       exact = exact && !piece.is_encoded() && piece.dense().dtype() == DType::kBF16;
       got += (got.empty() ? "" : " + ") + piece.encoding() + " " + piece.shape().Str();
     }
-    if (!fits || rows_left != 0) {
+    if (!numbers || !Stack(*found, shape)) {
       return problems_.push_back(file_name + " is " + got + ", expected " + shape.Str());
     }
     // Vectors are small, and what multiplies or shifts a whole feature: they lose nothing.
@@ -286,13 +277,14 @@ Result<ConvertPlan> PlanConversion(const WeightFile& file, const std::string& pa
                    {"source", std::filesystem::path(path).filename().string()}};
   KX_ASSIGN_OR_RETURN(plan.id, PlanId(plan, file.files()));
   plan.metadata["plan"] = plan.id;
-  PackedIndex placeholder;
+  // Every checksum has 64 digits: with any of them the header is as long as it will be.
+  PackedIndex index;
   for (const PackedItem& item : plan.items) {
     if (item.kind != PackedItem::Kind::kPadding) {
-      placeholder[item.name] = EntryFor(item, std::string(64, '0'));
+      index[item.name] = EntryFor(item, std::string(64, '0'));
     }
   }
-  plan.header_bytes = static_cast<int64_t>(PackedHeader(plan, placeholder).size());
+  plan.header_bytes = static_cast<int64_t>(PackedHeader(plan, index).size());
   return plan;
 }
 

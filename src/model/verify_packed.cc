@@ -7,6 +7,7 @@
 #include <utility>
 #include <vector>
 
+#include "base/listed.h"
 #include "io/checkpoint.h"
 #include "io/json.h"
 #include "io/mapped_file.h"
@@ -96,15 +97,10 @@ Result<VerifyReport> VerifyOne(const std::string& path, ConvertListener& listene
   KX_ASSIGN_OR_RETURN(const std::vector<std::string> wrong,
                       Comparison(tasks, path, report.bytes, listener).Run());
   if (wrong.empty()) return report;
-  std::string list;
-  for (size_t i = 0; i < std::min(wrong.size(), kMaxListed); ++i) {
-    list += (i == 0 ? "" : ", ") + Quoted(wrong[i]);
-  }
-  if (wrong.size() > kMaxListed) list += fmt::format(" and {} more", wrong.size() - kMaxListed);
   return BadInput(
       "{}: {} of {} tensors differ from their checksums: {}; the file is damaged, "
       "convert the original again",
-      path, wrong.size(), report.tensors, list);
+      path, wrong.size(), report.tensors, Listed(wrong, kMaxListed, ", ", Quoted));
 }
 
 }  // namespace

@@ -6,6 +6,8 @@
 #include <utility>
 #include <vector>
 
+#include "base/listed.h"
+
 namespace kontext {
 namespace {
 
@@ -203,13 +205,7 @@ class LoadVisitor : public WeightVisitor {
   }
 
   Status Complaint() const {
-    std::string list;
-    for (size_t i = 0; i < std::min(problems_.size(), kMaxListed); ++i) {
-      if (i > 0) list += "; ";
-      list += Printable(problems_[i]);
-    }
-    if (problems_.size() > kMaxListed)
-      list += fmt::format("; and {} more", problems_.size() - kMaxListed);
+    std::string list = Listed(problems_, kMaxListed, "; ", Printable);
     const std::string guess = source_.Guess();
     if (!guess.empty()) list += fmt::format(". It looks like {}", guess);
     return BadInput("{}: {} problem{} with the {} tensors needed: {}", source_.description(),
