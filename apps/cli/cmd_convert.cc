@@ -2,29 +2,18 @@
 #include <fmt/format.h>
 #include <unistd.h>
 
-#include <atomic>
 #include <csignal>
 #include <cstdio>
 #include <map>
 #include <memory>
-#include <nlohmann/json.hpp>
 
 #include "cli/commands.h"
+#include "cli/events.h"
+#include "cli/interrupt.h"
 #include "kontext/convert.h"
 
 namespace kontext::cli {
 namespace {
-
-using Json = nlohmann::ordered_json;
-
-std::atomic<bool> interrupted = false;
-
-// The first Ctrl-C stops after the current block; a second one ends the program as usual.
-extern "C" void OnConvertInterrupt(int) {
-  interrupted = true;
-  std::signal(SIGINT, SIG_DFL);
-  std::signal(SIGTERM, SIG_DFL);
-}
 
 class Display : public ConvertListener {
  public:
@@ -33,11 +22,11 @@ class Display : public ConvertListener {
 
   void OnProgress(const ConvertProgress& p) override {
     if (json_) {
-      Event({{"event", "progress"},
-             {"part", p.part},
-             {"bytes_done", p.bytes_done},
-             {"bytes_total", p.bytes_total},
-             {"seconds_left", p.seconds_left}});
+      PrintEvent({{"event", "progress"},
+                  {"part", p.part},
+                  {"bytes_done", p.bytes_done},
+                  {"bytes_total", p.bytes_total},
+                  {"seconds_left", p.seconds_left}});
     } else if (terminal_) {
       std::fprintf(stderr, "\r\033[K%s: %.1f of %.1f MB, %.0f s left", p.part.c_str(),
                    static_cast<double>(p.bytes_done) * 1e-6,
@@ -49,21 +38,18 @@ class Display : public ConvertListener {
     part_ = p.part;
   }
   void OnNote(const std::string& note) override {
-    if (json_) return Event({{"event", "note"}, {"text", note}});
+    if (json_) return PrintEvent({{"event", "note"}, {"text", note}});
     EndLine();
     if (!quiet_) std::fprintf(stderr, "note: %s\n", note.c_str());
   }
-  bool Cancelled() override { return interrupted; }
+  bool Cancelled() override { return interrupt_.interrupted(); }
 
-  void Event(const Json& event) const {
-    std::printf("%s\n", event.dump(-1, ' ', false, Json::error_handler_t::replace).c_str());
-    std::fflush(stdout);
-  }
   void EndLine() const {
     if (terminal_) std::fputs("\r\033[K", stderr);
   }
 
  private:
+  const InterruptWatch interrupt_;
   const bool json_, quiet_, terminal_;
   std::string part_;
 };
@@ -77,11 +63,11 @@ int Verify(const ConvertFlags& f, Display& display) {
   const Result<VerifyReport> done = VerifyPacked(f.options.in, &display);
   display.EndLine();
   if (!done.ok()) {
-    if (f.json) display.Event({{"event", "error"}, {"message", done.message()}});
+    if (f.json) PrintEvent({{"event", "error"}, {"message", done.message()}});
     return Report(done.status());
   }
   if (f.json) {
-    display.Event({{"event", "verified"}, {"tensors", done->tensors}, {"bytes", done->bytes}});
+    PrintEvent({{"event", "verified"}, {"tensors", done->tensors}, {"bytes", done->bytes}});
   } else if (!f.quiet) {
     std::printf("%s: all %lld tensors have their checksums\n", f.options.in.c_str(),
                 static_cast<long long>(done->tensors));
@@ -90,25 +76,23 @@ int Verify(const ConvertFlags& f, Display& display) {
 }
 
 int Run(const ConvertFlags& f) {
-  std::signal(SIGINT, OnConvertInterrupt);
-  std::signal(SIGTERM, OnConvertInterrupt);
   std::signal(SIGXFSZ, SIG_IGN);  // a limit on file sizes is an error like a full disk
   Display display(f.json, f.quiet);
   if (f.verify) return Verify(f, display);
   const Result<ConvertReport> done = Convert(f.options, &display);
   display.EndLine();
   if (!done.ok()) {
-    if (f.json) display.Event({{"event", "error"}, {"message", done.message()}});
+    if (f.json) PrintEvent({{"event", "error"}, {"message", done.message()}});
     return Report(done.status());
   }
   if (f.json) {
-    display.Event({{"event", "done"},
-                   {"path", f.options.out},
-                   {"tensors", done->tensors},
-                   {"bytes_in", done->bytes_in},
-                   {"bytes_out", done->bytes_out},
-                   {"bytes_resumed", done->bytes_resumed},
-                   {"seconds", done->seconds}});
+    PrintEvent({{"event", "done"},
+                {"path", f.options.out},
+                {"tensors", done->tensors},
+                {"bytes_in", done->bytes_in},
+                {"bytes_out", done->bytes_out},
+                {"bytes_resumed", done->bytes_resumed},
+                {"seconds", done->seconds}});
   } else if (f.quiet) {
     std::printf("%s\n", f.options.out.c_str());
   } else {

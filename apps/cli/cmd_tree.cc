@@ -2,13 +2,12 @@
 #include <fmt/format.h>
 
 #include <algorithm>
-#include <cmath>
 #include <cstdio>
 #include <filesystem>
 #include <memory>
-#include <nlohmann/json.hpp>
 
 #include "cli/commands.h"
+#include "cli/events.h"
 #include "cli/outputs.h"
 #include "cli/watcher.h"
 #include "kontext/tree.h"
@@ -17,7 +16,6 @@ namespace kontext::cli {
 namespace {
 
 namespace fs = std::filesystem;
-using Json = nlohmann::ordered_json;
 
 struct TreeFlags {
   EngineFlags engine;
@@ -26,12 +24,6 @@ struct TreeFlags {
   int64_t turn = 0;
   bool json = false;
 };
-
-std::string Dump(const Json& json) {
-  return json.dump(-1, ' ', false, Json::error_handler_t::replace);
-}
-
-Json NumberOrNull(double v) { return std::isfinite(v) ? Json(v) : Json(nullptr); }
 
 void ShowTurn(const Turn& t, int depth) {
   const Json recipe = Json::parse(t.recipe, nullptr, false);
@@ -68,7 +60,7 @@ Status Show(const TreeFlags& f, const Tree& tree) {
   const Result<std::vector<Turn>> turns = tree.Turns();
   if (!turns.ok()) return turns.status();
   if (f.json) {
-    for (const Turn& t : *turns) std::printf("%s\n", Dump(ToJson(t)).c_str());
+    for (const Turn& t : *turns) PrintEvent(ToJson(t));
     return Status();
   }
   // Depth first; a stack, for a file may nest as deep as it likes.
@@ -84,17 +76,6 @@ Status Show(const TreeFlags& f, const Tree& tree) {
     }
   }
   return Status();
-}
-
-WatcherOptions Silent(bool json) {
-  return {.json = json,
-          .quiet = true,
-          .verbose = 0,
-          .output = "",
-          .first_input = "",
-          .preview = "",
-          .count = 1,
-          .save = false};
 }
 
 Result<Engine> OpenEngine(const TreeFlags& f) {
@@ -113,13 +94,12 @@ Status ReplayAll(const TreeFlags& f, const Tree& tree) {
   for (const Replayed& r : *all) {
     wrong += !r.matches;
     if (f.json) {
-      std::printf("%s\n", Dump({{"event", "replayed"},
-                                {"turn", r.id},
-                                {"matches", r.matches},
-                                {"equal", r.comparison.equal},
-                                {"psnr_db", NumberOrNull(r.comparison.psnr_db)},
-                                {"differences", r.differences}})
-                              .c_str());
+      PrintEvent({{"event", "replayed"},
+                  {"turn", r.id},
+                  {"matches", r.matches},
+                  {"equal", r.comparison.equal},
+                  {"psnr_db", NumberOrNull(r.comparison.psnr_db)},
+                  {"differences", r.differences}});
     } else {
       std::printf("turn %lld: %s, %s\n", static_cast<long long>(r.id),
                   r.matches ? "matches" : "does not match",

@@ -1,19 +1,16 @@
 // kontext verify: runs the recipe stored in a picture again and compares.
 #include <fmt/format.h>
 
-#include <cmath>
 #include <cstdio>
 #include <memory>
-#include <nlohmann/json.hpp>
 
 #include "cli/commands.h"
+#include "cli/events.h"
 #include "cli/watcher.h"
 #include "kontext/recipe.h"
 
 namespace kontext::cli {
 namespace {
-
-using Json = nlohmann::ordered_json;
 
 struct VerifyFlags {
   EngineFlags engine;
@@ -36,14 +33,7 @@ std::string Verdict(const Verification& v) {
 }
 
 int RunCommand(const VerifyFlags& f) {
-  Watcher watcher({.json = f.json,
-                   .quiet = true,
-                   .verbose = 0,
-                   .output = "",
-                   .first_input = "",
-                   .preview = "",
-                   .count = 1,
-                   .save = false});
+  Watcher watcher(Silent(f.json));
   VerifyOptions options = f.options;
   const Result<EngineOptions> engine = Resolve(f.engine);
   if (!engine.ok()) return Report(engine.status());
@@ -54,11 +44,12 @@ int RunCommand(const VerifyFlags& f) {
     return Report(v.status());
   }
   if (f.json) {
-    Json event = {{"event", "verified"},   {"path", f.path},
-                  {"matches", v->matches}, {"equal", v->comparison.equal},
-                  {"psnr_db", nullptr},    {"differences", v->differences}};
-    if (std::isfinite(v->comparison.psnr_db)) event["psnr_db"] = v->comparison.psnr_db;
-    watcher.Event(event.dump(-1, ' ', false, Json::error_handler_t::replace));
+    PrintEvent({{"event", "verified"},
+                {"path", f.path},
+                {"matches", v->matches},
+                {"equal", v->comparison.equal},
+                {"psnr_db", NumberOrNull(v->comparison.psnr_db)},
+                {"differences", v->differences}});
   } else if (!f.quiet) {
     std::printf("%s: %s: %s\n", f.path.c_str(), v->matches ? "matches" : "does not match",
                 Verdict(*v).c_str());

@@ -3,26 +3,13 @@
 #include <fmt/format.h>
 #include <unistd.h>
 
-#include <atomic>
-#include <csignal>
 #include <cstdio>
-#include <nlohmann/json.hpp>
 
+#include "cli/events.h"
 #include "cli/outputs.h"
 
 namespace kontext::cli {
 namespace {
-
-using Json = nlohmann::ordered_json;
-
-std::atomic<bool> interrupted = false;
-
-// The first Ctrl-C asks the run to stop; a second one ends the program as usual.
-extern "C" void OnInterrupt(int) {
-  interrupted = true;
-  std::signal(SIGINT, SIG_DFL);
-  std::signal(SIGTERM, SIG_DFL);
-}
 
 const char* StageName(Stage stage) {
   switch (stage) {
@@ -46,31 +33,20 @@ std::string Duration(double seconds) {
   return fmt::format("{:.1f} h", seconds / 3600);
 }
 
-std::string Dump(const Json& event) {
-  return event.dump(-1, ' ', false, Json::error_handler_t::replace);
-}
-
 }  // namespace
 
+WatcherOptions Silent(bool json) {
+  WatcherOptions options;
+  options.json = json;
+  options.quiet = true;
+  options.save = false;
+  return options;
+}
+
 Watcher::Watcher(const WatcherOptions& options)
-    : options_(options), terminal_(isatty(STDERR_FILENO) != 0 && !options.json && !options.quiet) {
-  interrupted = false;
-  std::signal(SIGINT, OnInterrupt);
-  std::signal(SIGTERM, OnInterrupt);
-}
+    : options_(options), terminal_(isatty(STDERR_FILENO) != 0 && !options.json && !options.quiet) {}
 
-Watcher::~Watcher() {
-  std::signal(SIGINT, SIG_DFL);
-  std::signal(SIGTERM, SIG_DFL);
-}
-
-bool Watcher::Cancelled() { return interrupted; }
-
-void Watcher::Event(const std::string& json_line) const {
-  if (!options_.json) return;
-  std::fprintf(stdout, "%s\n", json_line.c_str());
-  std::fflush(stdout);
-}
+bool Watcher::Cancelled() { return interrupt_.interrupted(); }
 
 void Watcher::ClearLine() {
   if (line_shown_) std::fputs("\r\033[K", stderr);
@@ -106,7 +82,7 @@ void Watcher::OnProgress(const Progress& p) {
                   {"steps", p.steps},
                   {"seconds_per_step", p.seconds_per_step},
                   {"seconds_left", p.seconds_left}};
-    Event(Dump(event));
+    PrintEvent(event);
     return;
   }
   if (p.stage == Stage::kDone) {
@@ -124,7 +100,7 @@ void Watcher::OnProgress(const Progress& p) {
 
 void Watcher::OnNote(const std::string& note) {
   if (options_.json) {
-    Event(Dump({{"event", "note"}, {"text", note}}));
+    PrintEvent({{"event", "note"}, {"text", note}});
   } else if (!options_.quiet) {
     ClearLine();
     std::fprintf(stderr, "note: %s\n", note.c_str());
@@ -142,13 +118,13 @@ void Watcher::OnPicture(const Edited& edited) {
     return;
   }
   if (options_.json) {
-    Event(Dump({{"event", "picture"},
+    PrintEvent({{"event", "picture"},
                 {"path", *saved},
                 {"seed", edited.seed},
                 {"width", edited.picture.width},
                 {"height", edited.picture.height},
                 {"seconds", edited.seconds},
-                {"recipe", Json::parse(edited.recipe)}}));
+                {"recipe", Json::parse(edited.recipe)}});
   } else if (options_.quiet) {
     std::fprintf(stdout, "%s\n", saved->c_str());
   } else {
@@ -160,7 +136,7 @@ void Watcher::OnPicture(const Edited& edited) {
 
 void Watcher::Error(const Status& status) {
   ClearLine();
-  if (options_.json) Event(Dump({{"event", "error"}, {"message", status.message()}}));
+  if (options_.json) PrintEvent({{"event", "error"}, {"message", status.message()}});
 }
 
 }  // namespace kontext::cli

@@ -6,6 +6,7 @@
 #include <string>
 #include <vector>
 
+#include "cli/interrupt.h"
 #include "kontext/kontext.h"
 
 namespace kontext::cli {
@@ -20,11 +21,12 @@ struct WatcherOptions {
   int count = 1;
   bool save = true;  // the pictures
 };
+// Of a run whose pictures are only compared.
+WatcherOptions Silent(bool json);
 
 class Watcher : public EditListener {
  public:
   explicit Watcher(const WatcherOptions& options);
-  ~Watcher() override;
 
   void OnProgress(const Progress& progress) override;
   void OnNote(const std::string& note) override;
@@ -33,14 +35,13 @@ class Watcher : public EditListener {
 
   // The first failure to save; ok when every picture found a place.
   const Status& save_status() const { return save_status_; }
-  // An event of the caller's own: {"event": name, ...fields}. Only with --json.
-  void Event(const std::string& json_line) const;
   void Error(const Status& status);
 
  private:
   void ClearLine();
   void ShowLine(const std::string& text);
 
+  InterruptWatch interrupt_;
   WatcherOptions options_;
   bool terminal_;
   bool line_shown_ = false;
