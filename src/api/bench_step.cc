@@ -8,6 +8,7 @@
 #include "compute/cpu/cpu_features.h"
 #include "compute/registry.h"
 #include "dit/dit.h"
+#include "edit/plan.h"
 #include "edit/tokens.h"
 #include "kontext/kontext.h"
 #include "weights/loader.h"
@@ -101,7 +102,7 @@ Result<StepBench> BenchStep(const StepBenchOptions& o) {
   const ThreadScope threads(o.threads);
   KX_ASSIGN_OR_RETURN(const auto ops, MakeOps({o.backend, o.dtype}));
 
-  ops->SetPrecision(o.mode == Mode::kDefault ? Precision::kInt8 : Precision::kExact);
+  ops->SetPrecision(PrecisionOf(o.mode));
 
   DitConfig config;  // FLUX.1 Kontext's own widths
   config.depth = o.double_blocks;

@@ -83,7 +83,7 @@ Result<std::vector<Edited>> Run(const Model& model, Ops& ops, const EditRequest&
     KX_ASSIGN_OR_RETURN(ids_of_negative, TokenizePrompt(model, *request.negative, *plan.like));
   }
   const int64_t text_tokens = std::ssize(ids_of_prompt.t5);  // Tt
-  ops.SetPrecision(request.mode == Mode::kDefault ? Precision::kInt8 : Precision::kExact);
+  ops.SetPrecision(PrecisionOf(request.mode));
   KX_RETURN_IF_ERROR(ReserveMemory(plan, model,
                                    {.text_tokens = text_tokens,
                                     .negative_tokens = std::ssize(ids_of_negative.t5),

@@ -22,7 +22,7 @@ struct EditWatch {
 
 // Runs the request on the opened model. `memory_limit` in bytes, 0 for what is free; `threads` is
 // only written down (the caller has set them, base/threads.h). `cache` may be null; so may
-// `step_plan`, which stands in for the mode's where modes are measured (bench/modes).
+// `step_plan`, which stands in for the mode's where modes are measured (bench/mode_sweep.cc).
 Result<std::vector<Edited>> RunEdit(const Model& model, Ops& ops, const EditRequest& request,
                                     int64_t memory_limit, int threads, const EditWatch& watch,
                                     PromptCache* cache = nullptr,

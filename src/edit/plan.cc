@@ -126,6 +126,10 @@ std::string NameOf(Mode mode) {
   return "";  // not reached: every case returns
 }
 
+Precision PrecisionOf(Mode mode) {
+  return mode == Mode::kDefault ? Precision::kInt8 : Precision::kExact;
+}
+
 Status CheckSize(Size s, const EditLimits& limits) {
   if (s.width % limits.multiple != 0 || s.height % limits.multiple != 0) {
     const Size fits = FlooredTo(s, limits.multiple);

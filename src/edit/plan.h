@@ -7,6 +7,7 @@
 #include <vector>
 
 #include "base/status.h"
+#include "compute/ops.h"
 #include "edit/likes.h"
 #include "edit/step_plan.h"
 #include "kontext/request.h"
@@ -30,6 +31,9 @@ struct EditPlan {
 inline constexpr int kLatentChannels = 16;  // z of every FLUX.1 autoencoder
 // Whether reference i comes as latents.
 bool HasLatents(const EditRequest& request, size_t i);
+
+// In which precision a mode runs the products that may be coarse; docs/modes.md.
+Precision PrecisionOf(Mode mode);
 
 // kUsage, with a size that would do, unless an output may have this one.
 Status CheckSize(Size size, const EditLimits& limits);

@@ -43,6 +43,13 @@ Status CannotWrite(const std::string& path, const std::string& what, int error) 
   return BadInput("{}: {}: {}; name a place that can be written", path, what, reason);
 }
 
+void SyncFolderOf(const std::string& path) {
+  const int folder = open(FolderOf(path).c_str(), O_RDONLY | O_DIRECTORY | O_CLOEXEC);
+  if (folder < 0) return;
+  (void)fsync(folder);
+  close(folder);
+}
+
 AtomicFile::~AtomicFile() {
   if (fd_ >= 0) close(fd_);
   if (!temporary_.empty()) unlink(temporary_.c_str());
@@ -95,13 +102,7 @@ Status AtomicFile::Commit() {
   if (close(std::exchange(fd_, -1)) != 0) return Failed("cannot be closed");
   if (rename(temporary_.c_str(), path_.c_str()) != 0) return Failed("cannot be renamed");
   temporary_.clear();
-  // The rename itself reaches the disk with its folder. The file is already in place, so a folder
-  // that cannot be synced is no failure.
-  const int folder = open(FolderOf(path_).c_str(), O_RDONLY | O_DIRECTORY | O_CLOEXEC);
-  if (folder >= 0) {
-    (void)fsync(folder);
-    close(folder);
-  }
+  SyncFolderOf(path_);
   return {};
 }
 

@@ -37,6 +37,10 @@ class AtomicFile {
 // is no room, else kBadInput.
 Status CannotWrite(const std::string& path, const std::string& what, int error);
 
+// A rename to `path` reaches the disk with its folder. The file is already in place, so a folder
+// that cannot be synced is no failure.
+void SyncFolderOf(const std::string& path);
+
 }  // namespace kontext
 
 #endif  // KONTEXT_IO_ATOMIC_FILE_H_

@@ -7,7 +7,6 @@
 
 #include <cerrno>
 #include <cstdio>
-#include <filesystem>
 #include <utility>
 
 #include "io/atomic_file.h"
@@ -123,13 +122,7 @@ Status ResumableFile::Commit(int64_t size) {
   if (!Sync(data_)) return Failed("cannot be synced");
   if (rename(PartialName(path_).c_str(), path_.c_str()) != 0) return Failed("cannot be renamed");
   (void)unlink(JournalName(path_).c_str());
-  // The rename itself reaches the disk with its folder; see io/atomic_file.cc.
-  const std::string folder = std::filesystem::path(path_).parent_path().string();
-  const int fd = open(folder.empty() ? "." : folder.c_str(), O_RDONLY | O_DIRECTORY | O_CLOEXEC);
-  if (fd >= 0) {
-    (void)fsync(fd);
-    close(fd);
-  }
+  SyncFolderOf(path_);
   return {};
 }
 

@@ -3,6 +3,8 @@
 #ifndef KONTEXT_TESTS_PIPELINE_GOLDEN_CASE_H_
 #define KONTEXT_TESTS_PIPELINE_GOLDEN_CASE_H_
 
+#include <gtest/gtest.h>
+
 #include <map>
 #include <memory>
 #include <string>
@@ -42,6 +44,19 @@ struct MiniSetup {
   std::unique_ptr<Model> model;
 };
 MiniSetup OpenMini(const std::string& backend, const std::string& dtype);
+
+// The mini model in f32 on the fast backend, and the first golden's request, cut to two steps.
+class MiniTest : public ::testing::Test {
+ protected:
+  void SetUp() override {
+    setup_ = OpenMini("cpu", "f32");
+    ASSERT_TRUE(setup_.model != nullptr);
+    request_ = GoldenCases().front().request;
+    request_.steps = 2;
+  }
+  MiniSetup setup_;
+  EditRequest request_;
+};
 
 struct GoldenRun {
   Edited edited;

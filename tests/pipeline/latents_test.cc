@@ -10,19 +10,11 @@
 namespace kontext::testing {
 namespace {
 
-class LatentsTest : public ::testing::Test {
+class LatentsTest : public MiniTest {
  protected:
-  void SetUp() override {
-    setup_ = OpenMini("cpu", "f32");
-    ASSERT_TRUE(setup_.model != nullptr);
-    request_ = GoldenCases().front().request;
-    request_.steps = 2;
-  }
   Result<std::vector<Edited>> Run() {
     return RunEdit(*setup_.model, *setup_.ops, request_, 0, 2, {nullptr, &recorder_});
   }
-  MiniSetup setup_;
-  EditRequest request_;
   Recorder recorder_;
 };
 

@@ -24,12 +24,10 @@ Mask Box(int width, int height) {
   return mask;
 }
 
-class MaskTest : public ::testing::Test {
+class MaskTest : public MiniTest {
  protected:
   void SetUp() override {
-    setup_ = OpenMini("cpu", "f32");
-    ASSERT_TRUE(setup_.model != nullptr);
-    request_ = GoldenCases().front().request;
+    MiniTest::SetUp();
     request_.steps = 3;
     request_.size.reset();
     request_.keep_reference_size = false;
@@ -68,8 +66,6 @@ class MaskTest : public ::testing::Test {
     EXPECT_GT(2 * inside, free) << "an edit that changes less than half of what it may";
   }
 
-  MiniSetup setup_;
-  EditRequest request_;
   Recorder recorder_;
 };
 

@@ -57,13 +57,10 @@ class AnonymousPeak {
   std::thread thread_;
 };
 
-class MemoryTest : public ::testing::Test {
+class MemoryTest : public MiniTest {
  protected:
   void SetUp() override {
-    setup_ = OpenMini("cpu", "f32");
-    ASSERT_TRUE(setup_.model != nullptr);
-    request_ = GoldenCases().front().request;
-    request_.steps = 2;
+    MiniTest::SetUp();
     folder_ = ::testing::TempDir() + "kontext-memory-" + std::to_string(getpid());
     fs::create_directories(folder_);
   }
@@ -105,8 +102,6 @@ class MemoryTest : public ::testing::Test {
   }
 
   RandomSource wide_{DType::kBF16};  // before the model: its weights point in here
-  MiniSetup setup_;
-  EditRequest request_;
   std::string folder_;
 };
 

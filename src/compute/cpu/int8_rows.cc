@@ -121,10 +121,10 @@ void QuantisePanelHere(const ConstTensorView& src, int64_t row, int64_t count, i
     // Below the smallest normal float the quotient would be infinite: such a row counts as zeros.
     const float scale = largest < 0x1p-119f ? 0.0f : largest / 127.0f;
     panel.scale[r] = scale;
-    // A scale that is no number makes the row none: what it multiplies are zeros.
-    if (!std::isfinite(scale)) std::fill(x, x + padded, 0.0f);
-    panel.sums[r] =
-        128 * Round(x, padded, scale > 0 && std::isfinite(scale) ? 1.0f / scale : 0.0f, q);
+    // What a scale of zero or no number multiplies are zeros; the latter makes the row no number.
+    const bool digits = scale > 0 && std::isfinite(scale);
+    if (!digits) std::memset(q, 0, static_cast<size_t>(padded));
+    panel.sums[r] = digits ? 128 * Round(x, padded, 1.0f / scale, q) : 0;
     for (int64_t i = 0; i < quads; ++i) {
       std::memcpy(out + i * kInt8Rows * kInt8Depth, q + i * kInt8Depth, kInt8Depth);
     }
