@@ -45,6 +45,7 @@ struct Turn {
   std::string pixels_sha256;
   bool has_latents = false;
   std::optional<Drift> drift;  // from its root, outside all that was edited on the way
+  int64_t deletion = 0;        // which Delete() hid it; 0: none
 };
 
 struct Replayed {
@@ -63,7 +64,8 @@ class Tree {
   Tree(Tree&&) noexcept;
   Tree& operator=(Tree&&) noexcept;
 
-  Result<std::vector<Turn>> Turns() const;  // parents before children
+  Result<std::vector<Turn>> Turns() const;    // parents before children, without deleted ones
+  Result<std::vector<Turn>> Deleted() const;  // those, the last deletion first
   Result<Turn> Get(int64_t id) const;
   // The turn's picture, recipe and latents, checked against their sums.
   Result<Edited> Load(int64_t id) const;
@@ -75,6 +77,13 @@ class Tree {
   Result<int64_t> AddEdit(int64_t parent, const std::string& name, const EditRequest& request,
                           const Edited& edited);
   Status Rename(int64_t id, const std::string& name);
+
+  // Hides the turn and all that follow from it; the number given is what Restore() takes. An edit
+  // that is added to a hidden turn is hidden with it.
+  Result<int64_t> Delete(int64_t id);
+  // Brings back all that one Delete() hid, and the turns they follow from.
+  Status Restore(int64_t deletion);
+  Status Purge();  // removes what is hidden for good, and makes the file smaller
 
   // A request whose only reference is that turn, as latents too if it has them and `latents`.
   Result<EditRequest> Continue(int64_t id, bool latents = true) const;

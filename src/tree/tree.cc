@@ -9,12 +9,13 @@
 
 #include "base/status.h"
 #include "tree/database.h"
+#include "tree/deletion.h"
 
 namespace kontext {
 namespace {
 
 constexpr int64_t kApplication = 0x4B545854;  // "KTXT", in SQLite's header
-constexpr int64_t kVersion = 1;               // of the tables
+constexpr int64_t kVersion = 2;               // of the tables; 1 has no column `deleted`
 constexpr size_t kMaxName = 1000;             // bytes
 
 // A parent's number is below its children's, so no chain of parents can be a ring.
@@ -32,7 +33,13 @@ PRAGMA user_version = 1;
 
 constexpr char kColumns[] =
     "SELECT id, parent, name, recipe, pixels_sha256, latents IS NOT NULL, drift_share, "
-    "drift_psnr_db, drift_colour, drift_sharpness FROM turns ";
+    "drift_psnr_db, drift_colour, drift_sharpness, ";
+
+// The columns of a turn; a file from before deletions has none.
+std::string SelectTurns(bool deletions, const char* where) {
+  return std::string(kColumns) + (deletions ? "deleted" : "NULL AS deleted") + " FROM turns " +
+         where;
+}
 
 Turn ReadTurn(const Statement& s) {
   Turn t;
@@ -45,6 +52,7 @@ Turn ReadTurn(const Statement& s) {
   if (!s.IsNull(6)) {
     t.drift = Drift{s.Real(6), s.Real(7), s.Real(8), s.Real(9)};
   }
+  t.deletion = s.IsNull(10) ? 0 : s.Int(10);
   return t;
 }
 
@@ -100,9 +108,9 @@ struct Tree::Impl {
     if (application != kApplication) {
       return BadInput("{}: is a SQLite file, but no tree of edits", db->path());
     }
-    if (version != kVersion) {
+    if (version != 1 && version != kVersion) {
       return BadInput(
-          "{}: its tables have version {}, this program knows {}; use the program that "
+          "{}: its tables have version {}, this program knows 1 and {}; use the program that "
           "made it",
           db->path(), version, kVersion);
     }
@@ -110,15 +118,28 @@ struct Tree::Impl {
   }
 
   Result<Turn> Get(int64_t id) const {
-    KX_ASSIGN_OR_RETURN(Statement s, db->Prepare((std::string(kColumns) + "WHERE id = ?").c_str()));
+    KX_ASSIGN_OR_RETURN(const bool deletions, HasDeletions(*db));
+    KX_ASSIGN_OR_RETURN(Statement s, db->Prepare(SelectTurns(deletions, "WHERE id = ?").c_str()));
     KX_ASSIGN_OR_RETURN(const bool row, s.Bind(1, id).Step());
     if (!row) return Usage("{}: has no turn {}", db->path(), id);
-    Turn turn = ReadTurn(s);
-    if (turn.parent < 0 || turn.parent >= turn.id) {
-      return BadInput("{}: turn {} has the parent {}; expected an earlier turn", db->path(),
-                      turn.id, turn.parent);
+    return Checked(ReadTurn(s));
+  }
+
+  Result<Turn> Checked(Turn turn) const {
+    if (turn.parent >= 0 && turn.parent < turn.id) return turn;
+    return BadInput("{}: turn {} has the parent {}; expected an earlier turn", db->path(), turn.id,
+                    turn.parent);
+  }
+
+  Result<std::vector<Turn>> List(bool deletions, const char* where) const {
+    KX_ASSIGN_OR_RETURN(Statement s, db->Prepare(SelectTurns(deletions, where).c_str()));
+    std::vector<Turn> turns;
+    for (;;) {
+      KX_ASSIGN_OR_RETURN(const bool row, s.Step());
+      if (!row) return turns;
+      KX_ASSIGN_OR_RETURN(Turn turn, Checked(ReadTurn(s)));
+      turns.push_back(std::move(turn));
     }
-    return turn;
   }
 
   Result<Pixels> Decode(const std::string& png, const std::string& what,
@@ -262,20 +283,33 @@ Result<Tree> Tree::OpenOrCreate(const std::string& path) {
 
 Result<std::vector<Turn>> Tree::Turns() const {
   return Guarded([&]() -> Result<std::vector<Turn>> {
-    KX_ASSIGN_OR_RETURN(Statement s,
-                        impl_->db->Prepare((std::string(kColumns) + "ORDER BY id").c_str()));
-    std::vector<Turn> turns;
-    for (;;) {
-      KX_ASSIGN_OR_RETURN(const bool row, s.Step());
-      if (!row) return turns;
-      turns.push_back(ReadTurn(s));
-      const Turn& t = turns.back();
-      if (t.parent < 0 || t.parent >= t.id) {
-        return BadInput("{}: turn {} has the parent {}; expected an earlier turn",
-                        impl_->db->path(), t.id, t.parent);
-      }
-    }
+    KX_ASSIGN_OR_RETURN(const bool deletions, HasDeletions(*impl_->db));
+    return impl_->List(deletions, deletions ? "WHERE deleted IS NULL ORDER BY id" : "ORDER BY id");
   });
+}
+
+Result<std::vector<Turn>> Tree::Deleted() const {
+  return Guarded([&]() -> Result<std::vector<Turn>> {
+    KX_ASSIGN_OR_RETURN(const bool deletions, HasDeletions(*impl_->db));
+    if (!deletions) return std::vector<Turn>();
+    return impl_->List(true, "WHERE deleted IS NOT NULL ORDER BY deleted DESC, id");
+  });
+}
+
+Result<int64_t> Tree::Delete(int64_t id) {
+  return Guarded([&]() -> Result<int64_t> {
+    KX_ASSIGN_OR_RETURN(const Turn turn, impl_->Get(id));
+    if (turn.deletion != 0) return Usage("{}: turn {} is deleted", impl_->db->path(), id);
+    return HideBranch(*impl_->db, id);
+  });
+}
+
+Status Tree::Restore(int64_t deletion) {
+  return Guarded([&] { return ShowBranch(*impl_->db, deletion); });
+}
+
+Status Tree::Purge() {
+  return Guarded([&] { return RemoveHidden(*impl_->db); });
 }
 
 Result<Turn> Tree::Get(int64_t id) const {
@@ -349,6 +383,7 @@ Result<int64_t> Tree::AddEdit(int64_t parent, const std::string& name, const Edi
     }
     KX_RETURN_IF_ERROR(s.Run());
     const int64_t id = db.LastId();
+    KX_RETURN_IF_ERROR(HideWithParent(db, id, parent));
     KX_RETURN_IF_ERROR(t.Commit());
     return id;
   });
