@@ -55,6 +55,11 @@ Result<Mask> LoadMask(const std::string& path);
 // By extension: .png .jpg .jpeg .webp. The recipe goes into the file. An existing file is replaced
 // only by a complete new one.
 Status SavePicture(const std::string& path, const Edited& edited);
+// The same without a file. `what` names the bytes in messages; `extension` is ".png", ".jpg",
+// ".webp".
+Result<LoadedPicture> DecodePictureBytes(const std::string& bytes, const std::string& what,
+                                         bool keep_alpha = false);
+Result<std::string> EncodePictureBytes(const Edited& edited, const std::string& extension);
 
 // ---- The engine
 // ------------------------------------------------------------------------------------
@@ -101,6 +106,12 @@ struct OpTime {
   double operations = 0;
 };
 
+// How long a prompt is for the two text encoders, marks included, and how much of it is read.
+struct TokenCounts {
+  int64_t t5 = 0, t5_limit = 0;
+  int64_t clip = 0, clip_limit = 0;
+};
+
 class Engine {
  public:
   static Result<Engine> Open(const EngineOptions& options);
@@ -112,6 +123,8 @@ class Engine {
   Result<std::vector<Edited>> Edit(const EditRequest& request, EditListener* listener = nullptr);
 
   ModelInfo model() const;
+  // May be asked while another thread is in Edit().
+  Result<TokenCounts> CountTokens(const std::string& prompt) const;
   EditLimits limits() const;
   void StartTrace();
   std::vector<OpTime> trace() const;

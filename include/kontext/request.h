@@ -57,6 +57,15 @@ struct LoraChoice {
   float strength = 1.0f;  // 1: as it was trained; 0: not at all; below 0: the other way
 };
 
+// Where a run stands after a finished step: enough to go on from there, in another process too,
+// with the result it would have had. Only for the same request, seed included, on the same model,
+// backend and dtype.
+struct Checkpoint {
+  int picture = 0;             // which of the request's, from 0; those before it are finished
+  int step = 0;                // steps finished of that picture
+  std::vector<float> latents;  // [Ti, 64] target tokens at that step's noise level
+};
+
 struct EditRequest {
   std::string prompt;          // the instruction; may be empty
   std::vector<Pixels> images;  // references, in order; none means text to image
@@ -79,6 +88,8 @@ struct EditRequest {
   std::optional<Mask> mask;
   int feather_px = 0;     // over how many pixels the edit fades out, inside the mask's edge
   bool previews = false;  // hand a small picture to the listener after every step
+  std::optional<Checkpoint> resume =
+      {};  // go on from here; needs the seed; gives pictures from here
   // Files that `images` and `mask` came from, for the recipe only; may be empty or shorter.
   std::vector<std::string> image_files;
   std::string mask_file;
@@ -129,6 +140,9 @@ class EditListener {
   virtual void OnProgress(const Progress& progress) { (void)progress; }
   // Once per remark worth a user's reading: a prompt that was cut, a picture that was scaled.
   virtual void OnNote(const std::string& note) { (void)note; }
+  // After every step, if the listener wants them: what it takes to go on from there.
+  virtual bool WantsCheckpoints() { return false; }
+  virtual void OnCheckpoint(const Checkpoint& checkpoint) { (void)checkpoint; }
   // As each picture is done, before the next begins; so nothing finished is lost by a later
   // failure.
   virtual void OnPicture(const Edited& edited) { (void)edited; }

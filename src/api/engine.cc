@@ -72,6 +72,17 @@ ModelInfo Engine::model() const {
           .t5_tokens = m.t5_tokens.max_length()};
 }
 
+Result<TokenCounts> Engine::CountTokens(const std::string& prompt) const {
+  return Guard([&]() -> Result<TokenCounts> {
+    const Model& m = *impl_->model;
+    const int t5_length = m.t5_tokens.max_length();
+    const int clip_length = static_cast<int>(m.clip_config.positions);
+    KX_ASSIGN_OR_RETURN(const TokenIds t5, m.t5_tokens.Encode(prompt, t5_length));
+    KX_ASSIGN_OR_RETURN(const TokenIds clip, m.clip_tokens.Encode(prompt, clip_length));
+    return TokenCounts{t5.used + t5.dropped, t5_length, clip.used + clip.dropped, clip_length};
+  });
+}
+
 EditLimits Engine::limits() const { return EditLimits{}; }
 
 void Engine::StartTrace() { impl_->ops->StartTrace(); }

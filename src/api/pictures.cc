@@ -1,4 +1,5 @@
 // kontext.h's pictures over io/.
+#include "api/guard.h"
 #include "io/picture.h"
 #include "kontext/kontext.h"
 
@@ -24,6 +25,21 @@ Status SavePicture(const std::string& path, const Edited& edited) {
   KX_ASSIGN_OR_RETURN(const std::string bytes,
                       EncodePicture(edited.picture, format, edited.recipe));
   return WriteFileAtomically(path, bytes);
+}
+
+Result<LoadedPicture> DecodePictureBytes(const std::string& bytes, const std::string& what,
+                                         bool keep_alpha) {
+  return Guard([&]() -> Result<LoadedPicture> {
+    KX_ASSIGN_OR_RETURN(DecodedPicture d, DecodePicture(bytes, what, keep_alpha));
+    return LoadedPicture{std::move(d.pixels), std::move(d.notes), std::move(d.recipe)};
+  });
+}
+
+Result<std::string> EncodePictureBytes(const Edited& edited, const std::string& extension) {
+  return Guard([&]() -> Result<std::string> {
+    KX_ASSIGN_OR_RETURN(const PictureFormat format, FormatOfPath("picture" + extension));
+    return EncodePicture(edited.picture, format, edited.recipe);
+  });
 }
 
 }  // namespace kontext

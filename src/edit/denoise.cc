@@ -28,7 +28,7 @@ Status Denoise(const DenoiseInputs& in, TensorView tokens, int64_t target_tokens
 
   const int steps = static_cast<int>(in.sigmas.size()) - 1;
   KX_ENSURE(in.plan.size() + 1 == in.sigmas.size());
-  for (int step = 0; step < steps; ++step) {
+  for (int step = in.first_step; step < steps; ++step) {
     const auto begin = std::chrono::steady_clock::now();
     const StepKind kind = in.plan[static_cast<size_t>(step)];
     const float level = in.sigmas[static_cast<size_t>(step)];

@@ -27,6 +27,7 @@ struct DenoiseInputs {
   float true_cfg = 1.0f;
   std::vector<float> sigmas;  // steps + 1, the last 0
   StepPlan plan;              // how each step gets its velocity
+  int first_step = 0;         // above 0: the tokens are a checkpoint's, after that many steps
   // After each step, with the noise level it led to: may put x [Ti, 64] right (a mask does).
   std::function<void(float sigma, TensorView x)> hold = nullptr;
 };

@@ -7,6 +7,7 @@
 #include "base/process_memory.h"
 #include "base/rng.h"
 #include "dit/dit.h"
+#include "edit/checkpoint.h"
 #include "edit/denoise.h"
 #include "edit/masked.h"
 #include "edit/memory.h"
@@ -69,6 +70,7 @@ Result<std::vector<Edited>> Run(const Model& model, Ops& ops, const EditRequest&
   // 1. The request, with every default filled in: sizes, steps, guidance, seed.
   KX_ASSIGN_OR_RETURN(EditPlan plan, PlanEdit(request, model.defaults, EditLimits{}));
   if (step_plan != nullptr) plan.step_plan = *step_plan;
+  KX_ASSIGN_OR_RETURN(const Start start, CheckResume(request, plan));
   KX_ASSIGN_OR_RETURN(Masked masked, Masked::Prepare(request));
   Reporter report(watch, plan, request, model.paths);
   report.Notes(plan.notes);
@@ -150,21 +152,23 @@ Result<std::vector<Edited>> Run(const Model& model, Ops& ops, const EditRequest&
   KX_ASSIGN_OR_RETURN(Tensor latents,
                       Tensor::Allocate(DType::kF32, {2 * target.rows, 2 * target.cols, width / 4}));
   references.CopyTo(tokens.view().Rows(target_tokens, target_tokens + references.count()));
-  for (int i = 0; i < request.count; ++i) {
+  for (int i = start.picture; i < request.count; ++i) {
     const auto begin = std::chrono::steady_clock::now();
     const uint64_t seed = plan.seed + static_cast<uint64_t>(i);
-    report.BeginPicture(i);
+    const int first_step = i == start.picture ? start.step : 0;
+    report.BeginPicture(i, first_step);
 
     // 7. Noise [16, H/8, W/8] -> tokens [Ti, 64], in front of the references.
     const TensorView x = tokens.view().Rows(0, target_tokens);
     PackPlanes(DrawNormal(plan.like->noise, seed, x.shape().NumElements()), target, x);
     report.OnTensor("noise", x);
     KX_RETURN_IF_ERROR(masked.TakeNoise(x));
+    if (first_step > 0) KX_RETURN_IF_ERROR(RestoreLatents(*request.resume, x));
 
     // 8. The Euler loop; a mask holds what must stay to its own way.
     const auto hold = [&](float sigma, TensorView at) { masked.Hold(sigma, at); };
     KX_RETURN_IF_ERROR(Denoise(
-        {run.get(), negative_run.get(), request.true_cfg, sigmas, plan.step_plan, hold},
+        {run.get(), negative_run.get(), request.true_cfg, sigmas, plan.step_plan, first_step, hold},
         tokens.view(), target_tokens, [&](const StepDone& done) { report.Step(done, target); }));
 
     // 9. Tokens -> latents -> picture. The last one has the run's memory for itself.

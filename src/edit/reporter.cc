@@ -33,9 +33,9 @@ void Reporter::Enter(Stage stage) {
   if (watch_.listener != nullptr) watch_.listener->OnProgress(progress_);
 }
 
-void Reporter::BeginPicture(int index) {
+void Reporter::BeginPicture(int index, int first_step) {
   progress_.picture = index;
-  progress_.step = 0;
+  progress_.step = first_step;
   Enter(Stage::kSteps);
 }
 
@@ -47,8 +47,14 @@ void Reporter::Step(const StepDone& done, Grid target) {
   progress_.step = done.step + 1;
   progress_.seconds_per_step = step_seconds_ / steps_done_;
   progress_.seconds_left =
-      progress_.seconds_per_step * (progress_.pictures * progress_.steps - steps_done_);
+      progress_.seconds_per_step *
+      ((progress_.pictures - progress_.picture) * progress_.steps - progress_.step);
   if (watch_.listener == nullptr) return;
+  if (watch_.listener->WantsCheckpoints()) {
+    const float* x = done.x.As<float>();
+    watch_.listener->OnCheckpoint(
+        {progress_.picture, progress_.step, {x, x + done.x.shape().NumElements()}});
+  }
   Pixels preview;
   if (preview_.fitted()) {
     preview = DrawPreview(done, target);

@@ -26,7 +26,7 @@ class Reporter : public Observer {
 
   void Notes(const std::vector<std::string>& notes);
   void Enter(Stage stage);
-  void BeginPicture(int index);
+  void BeginPicture(int index, int first_step);  // first_step: those a checkpoint has
   void Step(const StepDone& done, Grid target);
   void Picture(const Edited& edited);
   Status FitPreview(const Model& model, Ops& ops);

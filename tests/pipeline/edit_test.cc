@@ -147,6 +147,32 @@ TEST_F(EditTest, ModeDefaultIsNearExact) {
   EXPECT_FALSE(recipe.contains("step_plan"));
 }
 
+// Every step of every picture, as a process that was killed there would go on.
+TEST_F(EditTest, ResumedAtEachStepItIsTheSameBitForBit) {
+  struct Keeping : EditListener {
+    std::vector<Checkpoint> kept;
+    bool WantsCheckpoints() override { return true; }
+    void OnCheckpoint(const Checkpoint& c) override { kept.push_back(c); }
+  } keeping;
+  request_.count = 2;
+  const auto whole = *Run(&keeping);
+  ASSERT_EQ(keeping.kept.size(), 4u);
+  for (const Checkpoint& at : keeping.kept) {
+    request_.resume = at;
+    const auto rest = Run();
+    ASSERT_TRUE(rest.ok()) << rest.message();
+    ASSERT_EQ(rest->size(), static_cast<size_t>(2 - at.picture));
+    EXPECT_EQ(rest->front().picture.data, whole[static_cast<size_t>(at.picture)].picture.data);
+    EXPECT_EQ(rest->back().picture.data, whole[1].picture.data);
+  }
+  request_.resume->latents[0] += 0.5f;  // what is kept is what counts
+  EXPECT_NE(Run()->back().picture.data, whole[1].picture.data);
+  request_.resume->latents.pop_back();
+  EXPECT_EQ(Run().code(), Code::kUsage);
+  request_.resume->step = 3;
+  EXPECT_EQ(Run().code(), Code::kUsage);
+}
+
 TEST_F(EditTest, MemoryIsRefusedBeforeTheWork) {
   Recording recording;
   const auto edits = Run(&recording, 1 << 10);
