@@ -6,7 +6,7 @@ set -eu
 
 packages="g++ make cmake ninja-build pkg-config python3 git
   libdnnl-dev libhwy-dev libsentencepiece-dev libicu-dev nlohmann-json3-dev libcli11-dev libfmt-dev
-  libpng-dev libjpeg62-turbo-dev libwebp-dev liblcms2-dev libexif-dev libssl-dev libsqlite3-dev libgtest-dev libgmock-dev"
+  libpng-dev libjpeg62-turbo-dev libwebp-dev liblcms2-dev libexif-dev libssl-dev libpoco-dev libsqlite3-dev libgtest-dev libgmock-dev"
 # clang for the fuzzers, libomp-dev because it then compiles our OpenMP code, venv for tools/onednn3.sh, ccache because
 # the same files are built against two versions of oneDNN.
 if [ "${1:-}" = checks ]; then

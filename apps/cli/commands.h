@@ -24,6 +24,8 @@ void AddVerify(CLI::App& app, Action& action);    // kontext verify
 void AddTree(CLI::App& app, Action& action);      // kontext tree
 void AddBench(CLI::App& app, Action& action);     // kontext bench
 
+void AddServe(CLI::App& app, Action& action);  // kontext serve
+
 // Options every model-running command shares.
 struct EngineFlags {
   EngineOptions engine;

@@ -25,6 +25,7 @@ int main(int argc, char** argv) {
   AddVerify(app, action);
   AddTree(app, action);
   AddBench(app, action);
+  AddServe(app, action);
   try {
     app.parse(argc, argv);
     if (action) return action();

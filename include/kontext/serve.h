@@ -1,0 +1,37 @@
+// kontext serve: the engine as a server; docs/serve.md.
+#ifndef KONTEXT_SERVE_H_
+#define KONTEXT_SERVE_H_
+
+#include <atomic>
+#include <cstdint>
+#include <functional>
+#include <string>
+#include <vector>
+
+#include "kontext/kontext.h"
+
+namespace kontext {
+
+struct ServeOptions {
+  EngineOptions engine;
+  std::string host = "127.0.0.1";
+  int port = 7860;     // 0: a free one
+  std::string folder;  // where edits, pictures and keys are kept
+  // Files with one key a line; needed for any host but this machine's own. Kept as SHA-256 only.
+  std::vector<std::string> keys;
+  std::vector<std::string> host_names;   // Host headers that are answered beside localhost
+  std::string certificate, private_key;  // PEM files; both or none
+  int max_waiting = 200, max_waiting_per_key = 24;
+  int64_t max_body_bytes = int64_t{64} << 20;
+  int64_t keep_bytes = int64_t{10} << 30;            // of pictures; the oldest ended edits go first
+  std::string filter_before, filter_after;           // programs; see docs/serve.md
+  std::function<void(const std::string& line)> log;  // one JSON object a line
+  std::function<void(const std::string& address)> ready;  // when it listens
+};
+
+// Serves until `stop` is true. The edit that runs then is kept at its last step.
+Status Serve(const ServeOptions& options, const std::atomic<bool>& stop);
+
+}  // namespace kontext
+
+#endif  // KONTEXT_SERVE_H_

@@ -1,0 +1,185 @@
+#include "serve/draft.h"
+
+#include <array>
+
+#include "base/status.h"
+#include "serve/base64.h"
+
+namespace kontext::serve {
+namespace {
+
+constexpr int kMostPictures = 16;  // of one edit over the network
+constexpr std::array<std::pair<std::string_view, Like>, 5> kLikes = {
+    {{"ours", Like::kOurs},
+     {"bfl", Like::kBfl},
+     {"diffusers", Like::kDiffusers},
+     {"comfyui", Like::kComfyUi},
+     {"sdcpp", Like::kSdCpp}}};
+
+// Reads one object's fields, remembers what is wrong with them.
+class Reader {
+ public:
+  Reader(const Json& body, Json& fields, std::vector<FieldError>& errors)
+      : body_(body), fields_(fields), errors_(errors) {}
+
+  void Wrong(const std::string& field, std::string message) {
+    errors_.push_back({field, std::move(message)});
+  }
+  void Text(const char* name, size_t most) {
+    const Json* value = Find(name);
+    if (value == nullptr) return;
+    if (!value->is_string()) return Wrong(name, "must be a string");
+    if (value->get_ref<const std::string&>().size() > most)
+      return Wrong(name, fmt::format("must have at most {} bytes", most));
+    fields_[name] = *value;
+  }
+  void Integer(const char* name, int64_t low, int64_t high, int64_t multiple = 1) {
+    const Json* value = Find(name);
+    if (value == nullptr) return;
+    const bool fits = value->is_number_integer() &&
+                      !(value->is_number_unsigned() && value->get<uint64_t>() > INT64_MAX);
+    const int64_t number = fits ? value->get<int64_t>() : 0;
+    if (!fits || number < low || number > high || number % multiple != 0) {
+      return Wrong(name,
+                   fmt::format("must be an integer from {} to {}{}", low, high,
+                               multiple > 1 ? fmt::format(", a multiple of {}", multiple) : ""));
+    }
+    fields_[name] = number;
+  }
+  void Number(const char* name, double low, double high) {
+    const Json* value = Find(name);
+    if (value == nullptr) return;
+    if (!value->is_number() || value->get<double>() < low || value->get<double>() > high)
+      return Wrong(name, fmt::format("must be a number from {} to {}", low, high));
+    fields_[name] = *value;
+  }
+  void Flag(const char* name) {
+    const Json* value = Find(name);
+    if (value == nullptr) return;
+    if (!value->is_boolean()) return Wrong(name, "must be true or false");
+    fields_[name] = *value;
+  }
+  // Absent and null are the same.
+  const Json* Find(const char* name) {
+    known_.emplace_back(name);
+    const auto it = body_.find(name);
+    return it == body_.end() || it->is_null() ? nullptr : &*it;
+  }
+  void RefuseOthers() {
+    for (const auto& [name, value] : body_.items()) {
+      bool known = false;
+      for (const std::string& k : known_) known = known || k == name;
+      if (!known) Wrong(name.substr(0, 100), "is no field of this request");
+    }
+  }
+
+ private:
+  const Json& body_;
+  Json& fields_;
+  std::vector<FieldError>& errors_;
+  std::vector<std::string> known_;
+};
+
+void ReadImages(Reader& reader, const EditLimits& limits, Draft& draft) {
+  const Json* images = reader.Find("images");
+  if (images == nullptr) return;
+  if (!images->is_array() || std::ssize(*images) > limits.max_images)
+    return reader.Wrong("images", fmt::format("must be a list of at most {} pictures in base64",
+                                              limits.max_images));
+  for (size_t i = 0; i < images->size(); ++i) {
+    const Json& image = (*images)[i];
+    auto bytes = image.is_string() ? FromBase64(image.get_ref<const std::string&>()) : std::nullopt;
+    if (bytes) {
+      draft.pictures.push_back(std::move(*bytes));
+    } else {
+      reader.Wrong(fmt::format("images[{}]", i), "must be base64 of a picture, or a data: URL");
+    }
+  }
+}
+
+}  // namespace
+
+std::vector<FieldError> ReadFields(const Json& body, const EditLimits& limits, Draft& draft) {
+  std::vector<FieldError> errors;
+  if (!body.is_object()) return {{"", "the body must be a JSON object"}};
+  Reader reader(body, draft.fields, errors);
+  const auto most = static_cast<size_t>(limits.max_prompt_bytes);
+  reader.Text("prompt", most);
+  if (!body.contains("prompt") || body["prompt"].is_null()) reader.Wrong("prompt", "is missing");
+  reader.Text("negative", most);
+  reader.Integer("width", limits.min_side, limits.max_side, limits.multiple);
+  reader.Integer("height", limits.min_side, limits.max_side, limits.multiple);
+  if (draft.fields.contains("width") != draft.fields.contains("height"))
+    reader.Wrong("width", "width and height come together");
+  reader.Integer("seed", 0, INT64_MAX);
+  reader.Integer("n", 1, kMostPictures);
+  reader.Integer("steps", 1, limits.max_steps);
+  reader.Number("guidance", 0, static_cast<double>(limits.max_guidance));
+  reader.Number("true_cfg", 0, static_cast<double>(limits.max_true_cfg));
+  reader.Integer("feather", 0, 4096);
+  reader.Flag("keep_reference_size");
+  reader.Flag("previews");
+  if (const Json* like = reader.Find("like"); like != nullptr) {
+    bool known = false;
+    for (const auto& [name, value] : kLikes) known = known || *like == Json(name);
+    if (known) draft.fields["like"] = *like;
+    if (!known) reader.Wrong("like", "must be ours, bfl, diffusers, comfyui or sdcpp");
+  }
+  ReadImages(reader, limits, draft);
+  if (const Json* mask = reader.Find("mask"); mask != nullptr) {
+    auto bytes = mask->is_string() ? FromBase64(mask->get_ref<const std::string&>()) : std::nullopt;
+    if (bytes) draft.mask = std::move(*bytes);
+    if (!bytes) reader.Wrong("mask", "must be base64 of a picture, or a data: URL");
+  }
+  reader.RefuseOthers();
+  return errors;
+}
+
+std::vector<FieldError> CheckPictures(const Draft& draft, const EditLimits& limits) {
+  std::vector<FieldError> errors;
+  if (std::ssize(draft.pictures) > limits.max_images)
+    return {{"images", fmt::format("at most {} pictures", limits.max_images)}};
+  for (size_t i = 0; i < draft.pictures.size(); ++i) {
+    const std::string name = fmt::format("images[{}]", i);
+    const auto picture = DecodePictureBytes(draft.pictures[i], name);
+    if (!picture.ok()) errors.push_back({name, picture.message()});
+  }
+  if (draft.mask.empty()) return errors;
+  if (draft.pictures.empty()) errors.push_back({"mask", "needs a picture"});
+  const auto picture = DecodePictureBytes(draft.mask, "mask", true);
+  const Status status = picture.ok() ? MaskFromPixels(picture->pixels).status() : picture.status();
+  if (!status.ok()) errors.push_back({"mask", status.message()});
+  return errors;
+}
+
+Result<EditRequest> RequestOf(const StoredEdit& edit, Store& store) {
+  const Json& f = edit.request;
+  EditRequest r;
+  r.prompt = f.value("prompt", "");
+  if (f.contains("negative")) r.negative = f["negative"].get<std::string>();
+  if (f.contains("width")) r.size = Size{f["width"].get<int>(), f["height"].get<int>()};
+  r.seed = f["seed"].get<uint64_t>();
+  r.count = f.value("n", 1);
+  if (f.contains("steps")) r.steps = f["steps"].get<int>();
+  if (f.contains("guidance")) r.guidance = f["guidance"].get<float>();
+  r.true_cfg = f.value("true_cfg", 1.0f);
+  r.keep_reference_size = f.value("keep_reference_size", false);
+  r.previews = f.value("previews", true);
+  r.feather_px = f.value("feather", 0);
+  for (const auto& [name, like] : kLikes) {
+    if (f.value("like", "ours") == name) r.like = like;
+  }
+  for (const std::string& hash : edit.inputs) {
+    KX_ASSIGN_OR_RETURN(const std::string bytes, store.GetPicture(hash));
+    KX_ASSIGN_OR_RETURN(LoadedPicture picture, DecodePictureBytes(bytes, "the reference"));
+    r.images.push_back(std::move(picture.pixels));
+  }
+  if (!edit.mask.empty()) {
+    KX_ASSIGN_OR_RETURN(const std::string bytes, store.GetPicture(edit.mask));
+    KX_ASSIGN_OR_RETURN(const LoadedPicture picture, DecodePictureBytes(bytes, "the mask", true));
+    KX_ASSIGN_OR_RETURN(r.mask, MaskFromPixels(picture.pixels));
+  }
+  return r;
+}
+
+}  // namespace kontext::serve

@@ -1,0 +1,25 @@
+// From a body that may hold anything to a Draft, with every mistake named by its field.
+#ifndef KONTEXT_SERVE_DRAFT_H_
+#define KONTEXT_SERVE_DRAFT_H_
+
+#include <string>
+#include <vector>
+
+#include "serve/queue.h"
+
+namespace kontext::serve {
+
+struct FieldError {
+  std::string field, message;
+};
+
+// The native API's fields -> draft.fields (and draft.pictures, from "images" and "mask" in base64).
+// Everything a field can be wrong by is told at once; an empty list means it is sound.
+std::vector<FieldError> ReadFields(const Json& body, const EditLimits& limits, Draft& draft);
+
+// Opens every picture, so that a broken one is refused before the edit is accepted.
+std::vector<FieldError> CheckPictures(const Draft& draft, const EditLimits& limits);
+
+}  // namespace kontext::serve
+
+#endif  // KONTEXT_SERVE_DRAFT_H_

@@ -1,0 +1,198 @@
+// OpenAI's images API: edits and generations, answered when done or streamed, and the models' list.
+#include <algorithm>
+
+#include "base/status.h"
+#include "serve/base64.h"
+#include "serve/exchange.h"
+
+namespace kontext::serve {
+namespace {
+
+void Refuse(Exchange& x, int status, const std::string& param, const std::string& message) {
+  x.Send(status, {{"error",
+                   {{"message", message},
+                    {"type", status < 500 ? "invalid_request_error" : "server_error"},
+                    {"param", param.empty() ? Json() : Json(param)},
+                    {"code", Json()}}}});
+}
+
+struct Wish {
+  Json fields = Json::object();  // of OpenAI's request
+  Draft draft;
+  std::string kind;  // "image_edit" or "image_generation"
+  bool stream = false;
+  int partials = 0;
+};
+
+bool ReadForm(Exchange& x, Wish& wish) {
+  std::vector<Part> parts;
+  if (!x.ReadParts(parts)) return false;
+  for (const Part& p : parts) {
+    if (p.name == "image" || p.name == "image[]") {
+      wish.draft.pictures.push_back(p.bytes);
+    } else if (p.name == "mask") {
+      wish.draft.mask = p.bytes;
+    } else if (p.name == "n" || p.name == "partial_images" || p.name == "stream" ||
+               p.name == "output_compression") {
+      const auto value = ParseJson(p.bytes, p.name);
+      wish.fields[p.name] = value.ok() ? *value : Json(p.bytes);
+    } else {
+      wish.fields[p.name] = p.bytes;
+    }
+  }
+  return true;
+}
+
+// OpenAI's fields -> ours; what is wrong, or nothing.
+std::vector<FieldError> Translate(Wish& wish, const EditLimits& limits) {
+  Json ours = Json::object();
+  const Json& f = wish.fields;
+  if (!f.is_object()) return {{"", "the body must be a JSON object"}};
+  for (const char* same : {"prompt", "n", "seed", "steps", "guidance"}) {
+    if (f.contains(same)) ours[same] = f[same];
+  }
+  const Json size = f.contains("size") && !f["size"].is_null() ? f["size"] : Json("auto");
+  if (!size.is_string()) return {{"size", "must be a string"}};
+  if (size != "auto") {
+    const std::string text = size.get<std::string>();
+    char* end = nullptr;
+    const int64_t width = std::strtoll(text.c_str(), &end, 10);
+    if (*end != 'x') return {{"size", "must be WIDTHxHEIGHT or auto"}};
+    ours["width"] = width;
+    ours["height"] = std::strtoll(end + 1, &end, 10);
+    if (*end != '\0') return {{"size", "must be WIDTHxHEIGHT or auto"}};
+  }
+  const Json format = f.contains("output_format") ? f["output_format"] : Json("png");
+  if (format != "png" && format != "jpeg" && format != "webp" && !format.is_null())
+    return {{"output_format", "must be png, jpeg or webp"}};
+  if (f.contains("stream") && f["stream"].is_boolean()) wish.stream = f["stream"].get<bool>();
+  if (f.contains("partial_images") && !f["partial_images"].is_null()) {
+    const Json& partials = f["partial_images"];
+    if (!partials.is_number_integer() || partials < 0 || partials > 3)
+      return {{"partial_images", "must be an integer from 0 to 3"}};
+    wish.partials = partials.get<int>();
+  }
+  if (wish.kind == "image_edit" && wish.draft.pictures.empty()) return {{"image", "is missing"}};
+  std::vector<FieldError> errors = ReadFields(ours, limits, wish.draft);
+  if (errors.empty()) errors = CheckPictures(wish.draft, limits);
+  return errors;
+}
+
+// The picture in the format asked for; a PNG is given as it is kept.
+Result<std::string> Encoded(Exchange& x, const Wish& wish, const StoredImage& image) {
+  KX_ASSIGN_OR_RETURN(const std::string png, x.queue.store().GetPicture(image.hash));
+  const Json format = wish.fields.contains("output_format") ? wish.fields["output_format"] : Json();
+  if (format != "jpeg" && format != "webp") return ToBase64(png);
+  KX_ASSIGN_OR_RETURN(LoadedPicture picture, DecodePictureBytes(png, "the result"));
+  KX_ASSIGN_OR_RETURN(const std::string bytes,
+                      EncodePictureBytes({std::move(picture.pixels), image.seed, picture.recipe, 0},
+                                         format == "jpeg" ? ".jpg" : ".webp"));
+  return ToBase64(bytes);
+}
+
+Json Described(const Wish& wish, const StoredEdit& edit) {
+  const Json format = wish.fields.contains("output_format") ? wish.fields["output_format"] : Json();
+  const StoredImage first = edit.images.empty() ? StoredImage() : edit.images.front();
+  return {{"background", "opaque"},
+          {"output_format", format.is_string() ? format : Json("png")},
+          {"quality", "high"},
+          {"size", fmt::format("{}x{}", first.width, first.height)}};
+}
+
+const Json kUsage = {{"input_tokens", 0},
+                     {"output_tokens", 0},
+                     {"total_tokens", 0},
+                     {"input_tokens_details", {{"image_tokens", 0}, {"text_tokens", 0}}}};
+
+void AnswerWhole(Exchange& x, const Wish& wish, const StoredEdit& edit) {
+  const auto done = x.queue.WaitForEnd(edit.id);
+  if (!done.ok()) return Refuse(x, 503, "", done.message());
+  if (done->state != "ready")
+    return Refuse(x, done->state == "moderated" ? 400 : 500, "", done->error_message);
+  Json answer = Described(wish, *done);
+  answer["created"] = static_cast<int64_t>(done->finished);
+  answer["usage"] = kUsage;
+  answer["data"] = Json::array();
+  for (const StoredImage& image : done->images) {
+    const auto picture = Encoded(x, wish, image);
+    if (!picture.ok()) return Refuse(x, 500, "", picture.message());
+    answer["data"].push_back({{"b64_json", *picture}});
+  }
+  x.Send(200, answer);
+}
+
+void AnswerStream(Exchange& x, const Wish& wish, StoredEdit edit) {
+  std::ostream& out = x.Stream();
+  const auto event = [&](const std::string& type, Json data) {
+    data["type"] = type;
+    out << "event: " << type
+        << "\ndata: " << data.dump(-1, ' ', false, Json::error_handler_t::replace) << "\n\n"
+        << std::flush;
+  };
+  int sent = 0;
+  while (out.good()) {
+    const auto now = x.queue.Get(edit.id);
+    if (!now.ok() || !*now) return;
+    edit = **now;
+    if (edit.finished > 0) break;
+    const Live live = x.queue.Look(edit);
+    const bool drawing = live.progress.is_object() && !live.preview.empty();
+    // Partial picture k of p when (k+1)/(p+1) of the steps are done.
+    if (drawing && sent < wish.partials &&
+        live.progress.value("step", 0) * (wish.partials + 1) >=
+            live.progress.value("steps", 1) * (sent + 1)) {
+      Json partial = {{"b64_json", ToBase64(live.preview)},
+                      {"partial_image_index", sent++},
+                      {"created_at", static_cast<int64_t>(Now())},
+                      {"background", "opaque"},
+                      {"output_format", "png"},
+                      {"quality", "low"},
+                      {"size", "auto"}};
+      event(wish.kind + ".partial_image", std::move(partial));
+    }
+    x.queue.WaitForChange(edit.id, live.version, 1);
+  }
+  if (edit.state != "ready")
+    return event("error", {{"error", {{"message", edit.error_message}, {"code", edit.state}}}});
+  for (const StoredImage& image : edit.images) {
+    const auto picture = Encoded(x, wish, image);
+    if (!picture.ok()) return;
+    Json done = Described(wish, edit);
+    done["b64_json"] = *picture;
+    done["created_at"] = static_cast<int64_t>(edit.finished);
+    done["usage"] = kUsage;
+    event(wish.kind + ".completed", std::move(done));
+  }
+}
+
+void Make(Exchange& x, const char* kind) {
+  Wish wish;
+  wish.kind = kind;
+  if (x.IsMultipart() ? !ReadForm(x, wish) : !x.ReadJson(wish.fields)) return;
+  const auto errors = Translate(wish, x.queue.engine().limits());
+  if (!errors.empty())
+    return Refuse(x, 400, errors[0].field, errors[0].field + ": " + errors[0].message);
+  StoredEdit edit;
+  if (!x.Submit(wish.draft, edit)) return;
+  wish.stream ? AnswerStream(x, wish, edit) : AnswerWhole(x, wish, edit);
+}
+
+}  // namespace
+
+bool OpenAi(Exchange& x) {
+  const ModelInfo model = x.queue.engine().model();
+  const Json entry = {
+      {"id", model.name}, {"object", "model"}, {"created", 0}, {"owned_by", "kontext"}};
+  if (x.Is("POST", "v1/images/edits")) {
+    Make(x, "image_edit");
+  } else if (x.Is("POST", "v1/images/generations")) {
+    Make(x, "image_generation");
+  } else if (x.Is("GET", "v1/models")) {
+    x.Send(200, {{"object", "list"}, {"data", Json::array({entry})}});
+  } else {
+    return false;
+  }
+  return true;
+}
+
+}  // namespace kontext::serve

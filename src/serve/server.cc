@@ -1,0 +1,226 @@
+// Serve(): who may speak to us, and which API answers.
+#include <Poco/Net/Context.h>
+#include <Poco/Net/HTTPRequestHandler.h>
+#include <Poco/Net/HTTPRequestHandlerFactory.h>
+#include <Poco/Net/HTTPServer.h>
+#include <Poco/Net/NetSSL.h>
+#include <Poco/Net/SecureServerSocket.h>
+#include <Poco/Net/ServerSocket.h>
+#include <Poco/Thread.h>
+#include <Poco/ThreadPool.h>
+
+#include <algorithm>
+#include <fstream>
+
+#include "base/status.h"
+#include "kontext/serve.h"
+#include "serve/assets.h"
+#include "serve/exchange.h"
+
+namespace kontext {
+namespace serve {
+namespace {
+
+namespace net = Poco::Net;
+constexpr int kThreads = 256;  // an open event stream holds one
+constexpr int kSocketSeconds = 30;
+
+struct Shared {
+  const ServeOptions& options;
+  Queue& queue;
+  std::vector<std::string> keys;  // hashes
+  std::atomic<bool> ready = true;
+  std::atomic<int64_t> requests = 0;
+};
+
+std::string HostOf(std::string text) {
+  if (const size_t scheme = text.find("://"); scheme != std::string::npos)
+    text.erase(0, scheme + 3);
+  if (text.starts_with('[')) return text.substr(0, text.find(']') + 1);
+  return text.substr(0, text.find(':'));
+}
+
+bool IsLocal(const std::string& host) {
+  return host == "localhost" || host == "127.0.0.1" || host == "[::1]" || host == "::1";
+}
+
+class Handler : public net::HTTPRequestHandler {
+ public:
+  explicit Handler(Shared& shared) : shared_(shared) {}
+
+  void handleRequest(net::HTTPServerRequest& request, net::HTTPServerResponse& response) override {
+    const double begin = Now();
+    ++shared_.requests;
+    std::string id;
+    try {
+      Exchange exchange(shared_.queue, request, response);
+      id = exchange.id;
+      Answer(exchange);
+    } catch (const std::exception&) {  // a client that left, or a library below us
+      if (!response.sent()) {
+        response.setStatus(net::HTTPResponse::HTTP_BAD_REQUEST);
+        response.setContentLength(0);
+        response.send();
+      }
+    }
+    if (!shared_.options.log) return;
+    std::string path = request.getURI();
+    shared_.options.log(Json({{"request", id},
+                              {"method", request.getMethod()},
+                              {"path", path.substr(0, std::min(path.find('?'), size_t{200}))},
+                              {"status", static_cast<int>(response.getStatus())},
+                              {"seconds", Now() - begin}})
+                            .dump(-1, ' ', true, Json::error_handler_t::replace));
+  }
+
+ private:
+  // A page from elsewhere may point its own name at this address (DNS rebinding), or post to it.
+  bool FromHere(Exchange& x) const {
+    const auto& names = shared_.options.host_names;
+    const auto known = [&](const std::string& host) {
+      return IsLocal(host) || host == shared_.options.host ||
+             std::find(names.begin(), names.end(), host) != names.end();
+    };
+    if (!known(HostOf(x.request.get("Host", "")))) return false;
+    return !x.request.has("Origin") || known(HostOf(x.request.get("Origin")));
+  }
+
+  bool HasKey(Exchange& x) const {
+    if (shared_.keys.empty()) return true;
+    std::string key = x.request.get("x-key", "");
+    const std::string bearer = x.request.get("Authorization", "");
+    if (key.empty() && bearer.starts_with("Bearer ")) key = bearer.substr(7);
+    x.owner = HashOf(key);
+    bool known = false;
+    for (const std::string& hash : shared_.keys) known = known || hash == x.owner;
+    return known;
+  }
+
+  void Answer(Exchange& x) {
+    if (!FromHere(x))
+      return x.Fail(403, "wrong_host",
+                    "this Host or Origin is not answered; start with --host-name to allow it");
+    if (x.Is("GET", "healthz")) return x.Send(200, {{"ok", true}});
+    if (x.Is("GET", "readyz"))
+      return x.Send(shared_.ready ? 200 : 503, {{"ready", shared_.ready.load()}});
+    if (Asset(x)) return;
+    if (!HasKey(x))
+      return x.Fail(401, "unauthorized", "send a key: Authorization: Bearer KEY, or x-key: KEY");
+    if (x.Is("GET", "metrics")) return Metrics(x);
+    for (const Api api : {Native, OpenAi}) {
+      if (api(x)) return;
+    }
+    x.Fail(404, "not_found", "there is nothing at this path for " + x.method);
+  }
+
+  static bool Asset(Exchange& x) {
+    if (x.method != "GET") return false;
+    std::string path;
+    for (const std::string& part : x.path) path += (path.empty() ? "" : "/") + part;
+    if (path.empty()) path = "index.html";
+    for (const auto& asset : Assets()) {
+      if (asset.path != path) continue;
+      x.response.set("Content-Security-Policy",
+                     "default-src 'self'; img-src 'self' data: blob:; style-src 'self' "
+                     "'unsafe-inline'; frame-ancestors 'none'");
+      x.SendBytes(asset.type, asset.bytes);
+      return true;
+    }
+    return false;
+  }
+
+  void Metrics(Exchange& x) {
+    const Json counters = shared_.queue.Counters();
+    std::string text =
+        fmt::format("# TYPE kontext_requests_total counter\nkontext_requests_total {}\n",
+                    shared_.requests.load());
+    for (const auto& [name, value] : counters.items()) {
+      const bool gauge = name == "waiting" || name == "running" || name == "seconds_per_step";
+      const std::string full = "kontext_" + name + (gauge ? "" : "_total");
+      text += fmt::format("# TYPE {} {}\n{} {}\n", full, gauge ? "gauge" : "counter", full,
+                          value.dump());
+    }
+    x.SendBytes("text/plain; version=0.0.4", text);
+  }
+
+  Shared& shared_;
+};
+
+class Factory : public net::HTTPRequestHandlerFactory {
+ public:
+  explicit Factory(Shared& shared) : shared_(shared) {}
+  net::HTTPRequestHandler* createRequestHandler(const net::HTTPServerRequest&) override {
+    return new Handler(shared_);  // POCO deletes it
+  }
+
+ private:
+  Shared& shared_;
+};
+
+Result<std::vector<std::string>> ReadKeys(const std::vector<std::string>& files) {
+  std::vector<std::string> hashes;
+  for (const std::string& file : files) {
+    std::ifstream in(file);
+    if (!in) return BadInput("{}: the file of keys cannot be read", file);
+    for (std::string line; std::getline(in, line);) {
+      if (!line.empty() && line.size() < 16)
+        return BadInput("{}: a key of {} characters; at least 16", file, line.size());
+      if (!line.empty()) hashes.push_back(HashOf(line));
+    }
+  }
+  return hashes;
+}
+
+net::ServerSocket Listen(const ServeOptions& o) {
+  const Poco::Net::SocketAddress address(o.host, static_cast<Poco::UInt16>(o.port));
+  if (o.certificate.empty()) return net::ServerSocket(address);
+  Poco::Net::initializeSSL();
+  const net::Context::Ptr context(new net::Context(net::Context::TLS_SERVER_USE, o.private_key,
+                                                   o.certificate, "", net::Context::VERIFY_NONE));
+  context->requireMinimumProtocol(net::Context::PROTO_TLSV1_2);
+  return net::SecureServerSocket(address, 64, context);
+}
+
+Status Run(const ServeOptions& o, const std::atomic<bool>& stop) {
+  KX_ASSIGN_OR_RETURN(std::vector<std::string> keys, ReadKeys(o.keys));
+  if (keys.empty() && !IsLocal(o.host))
+    return Usage("--host {}: others can reach this address; give a file of keys with --keys",
+                 o.host);
+  if (o.certificate.empty() != o.private_key.empty())
+    return Usage("--certificate and --private-key come together");
+  KX_ASSIGN_OR_RETURN(const std::unique_ptr<Store> store, OpenSqliteStore(o.folder));
+  KX_RETURN_IF_ERROR(store->Requeue());
+  KX_ASSIGN_OR_RETURN(Engine engine, Engine::Open(o.engine));
+  Queue queue(o, *store, engine);
+  Shared shared{o, queue, std::move(keys)};
+  net::ServerSocket socket = Listen(o);
+  Poco::ThreadPool threads(4, kThreads);
+  net::HTTPServerParams::Ptr parameters(new net::HTTPServerParams);
+  parameters->setMaxThreads(kThreads);
+  parameters->setTimeout(Poco::Timespan(kSocketSeconds, 0));
+  parameters->setKeepAliveTimeout(Poco::Timespan(15, 0));
+  parameters->setSoftwareVersion("kontext");
+  net::HTTPServer server(new Factory(shared), threads, socket, parameters);
+  server.start();
+  if (o.ready)
+    o.ready(fmt::format("{}://{}", o.certificate.empty() ? "http" : "https",
+                        socket.address().toString()));
+  while (!stop) Poco::Thread::sleep(50);
+  shared.ready = false;
+  queue.Stop();
+  server.stopAll(true);
+  return Status();
+}
+
+}  // namespace
+}  // namespace serve
+
+Status Serve(const ServeOptions& options, const std::atomic<bool>& stop) {
+  try {
+    return serve::Run(options, stop);
+  } catch (const std::exception& error) {
+    return BadInput("serve: {}:{}: {}", options.host, options.port, error.what());
+  }
+}
+
+}  // namespace kontext

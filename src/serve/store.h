@@ -1,0 +1,78 @@
+// Store: edits and their pictures, on disk before anybody is told of them. One interface, so that
+// another database can take SQLite's place.
+#ifndef KONTEXT_SERVE_STORE_H_
+#define KONTEXT_SERVE_STORE_H_
+
+#include <cstdint>
+#include <memory>
+#include <optional>
+#include <string>
+#include <vector>
+
+#include "io/json.h"
+#include "kontext/request.h"
+
+namespace kontext::serve {
+
+struct StoredImage {
+  int index = 0;
+  std::string hash;  // of the picture's PNG
+  uint64_t seed = 0;
+  int width = 0, height = 0;
+  double seconds = 0;
+};
+
+struct StoredEdit {
+  std::string id;
+  int64_t number = 0;  // in order of acceptance
+  std::string owner;   // hash of the key it came with; empty where there are no keys
+  std::string state;   // queued running ready failed cancelled moderated
+  double created = 0, started = 0, finished = 0;  // seconds since 1970; 0: not yet
+  Json request;                                   // of the native API, seed and n filled in
+  std::vector<std::string> inputs;                // hashes of its pictures, in order
+  std::string mask;                               // hash, or empty
+  int steps = 0;                                  // of all pictures
+  Json notes = Json::array();
+  std::string error_code, error_message;
+  std::string idempotency_key, body_hash;
+  std::vector<StoredImage> images;
+};
+
+class Store {
+ public:
+  virtual ~Store() = default;
+
+  virtual Result<std::string> PutPicture(const std::string& bytes) = 0;  // its hash
+  virtual Result<std::string> GetPicture(const std::string& hash) = 0;
+
+  virtual Status Add(StoredEdit& edit) = 0;  // fills in `number`; synced when it returns
+  virtual Result<std::optional<StoredEdit>> Get(const std::string& id) = 0;
+  virtual Result<std::optional<StoredEdit>> FindIdempotent(const std::string& owner,
+                                                           const std::string& key) = 0;
+  // Newest first, numbers below `before` (0: all); of every owner if there are no keys.
+  virtual Result<std::vector<StoredEdit>> List(const std::string& owner, int64_t before,
+                                               int limit) = 0;
+  // Queued ones in the order they will run: those begun before, then owners in turn.
+  virtual Result<std::vector<StoredEdit>> Waiting() = 0;
+  virtual Status Update(const StoredEdit& edit) = 0;  // state, times, notes, error
+  virtual Status Forget(const std::string& id) = 0;
+
+  // A finished picture and the place to go on from, at once.
+  virtual Status AddImage(const std::string& id, const StoredImage& image) = 0;
+  virtual Status SaveCheckpoint(const std::string& id, const Checkpoint& checkpoint) = 0;
+  virtual Result<std::optional<Checkpoint>> LoadCheckpoint(const std::string& id) = 0;
+
+  // Edits that were running when the process ended wait again.
+  virtual Status Requeue() = 0;
+  // Forgets ended edits, oldest first, until pictures take at most `bytes`.
+  virtual Status Trim(int64_t bytes) = 0;
+};
+
+Result<std::unique_ptr<Store>> OpenSqliteStore(const std::string& folder);
+
+// 64 hexadecimal digits.
+std::string HashOf(const std::string& bytes);
+
+}  // namespace kontext::serve
+
+#endif  // KONTEXT_SERVE_STORE_H_

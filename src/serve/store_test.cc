@@ -1,0 +1,96 @@
+#include "serve/store.h"
+
+#include <gtest/gtest.h>
+
+#include "scratch_folder.h"
+#include "serve/base64.h"
+
+namespace kontext::serve {
+namespace {
+
+StoredEdit Make(const std::string& id, const std::string& owner) {
+  StoredEdit e;
+  e.id = id;
+  e.owner = owner;
+  e.state = "queued";
+  e.request = {{"prompt", "make it night"}, {"seed", 7}};
+  return e;
+}
+
+class StoreTest : public ::testing::Test {
+ protected:
+  void SetUp() override { Open(); }
+  void Open() {
+    store_.reset();
+    auto opened = OpenSqliteStore(folder_.path());
+    ASSERT_TRUE(opened.ok()) << opened.message();
+    store_ = std::move(*opened);
+  }
+  std::vector<std::string> Order() {
+    std::vector<std::string> ids;
+    for (const StoredEdit& e : *store_->Waiting()) ids.push_back(e.id);
+    return ids;
+  }
+  ScratchFolder folder_;
+  std::unique_ptr<Store> store_;
+};
+
+TEST_F(StoreTest, OwnersTakeTurns) {
+  for (const char* id : {"a1", "a2", "a3"}) {
+    StoredEdit e = Make(id, "a");
+    ASSERT_TRUE(store_->Add(e).ok());
+  }
+  StoredEdit e = Make("b1", "b");
+  ASSERT_TRUE(store_->Add(e).ok());
+  EXPECT_EQ(Order(), (std::vector<std::string>{"a1", "b1", "a2", "a3"}));
+}
+
+TEST_F(StoreTest, WhatRanGoesOnFirstAfterReopening) {
+  StoredEdit first = Make("first", "a"), second = Make("second", "b");
+  ASSERT_TRUE(store_->Add(first).ok());
+  ASSERT_TRUE(store_->Add(second).ok());
+  second.state = "running";
+  second.started = 5;
+  ASSERT_TRUE(store_->Update(second).ok());
+  ASSERT_TRUE(store_->SaveCheckpoint("second", {1, 3, {0.25f, -2.0f}}).ok());
+  Open();
+  EXPECT_EQ(Order(), std::vector<std::string>{"first"});
+  ASSERT_TRUE(store_->Requeue().ok());
+  EXPECT_EQ(Order(), (std::vector<std::string>{"second", "first"}));
+  const auto kept = *store_->LoadCheckpoint("second");
+  ASSERT_TRUE(kept.has_value());
+  EXPECT_EQ(kept->picture, 1);
+  EXPECT_EQ(kept->step, 3);
+  EXPECT_EQ(kept->latents, (std::vector<float>{0.25f, -2.0f}));
+}
+
+TEST_F(StoreTest, APictureIsKeptWhileAnEditUsesIt) {
+  const std::string hash = *store_->PutPicture("picture");
+  EXPECT_EQ(*store_->PutPicture("picture"), hash);
+  StoredEdit one = Make("one", ""), two = Make("two", "");
+  one.inputs = two.inputs = {hash};
+  ASSERT_TRUE(store_->Add(one).ok());
+  ASSERT_TRUE(store_->Add(two).ok());
+  ASSERT_TRUE(store_->Forget("one").ok());
+  EXPECT_EQ(*store_->GetPicture(hash), "picture");
+  two.finished = 9;
+  ASSERT_TRUE(store_->Update(two).ok());
+  ASSERT_TRUE(store_->Trim(7).ok());
+  EXPECT_TRUE(store_->GetPicture(hash).ok());
+  ASSERT_TRUE(store_->Trim(6).ok());
+  EXPECT_FALSE(store_->GetPicture(hash).ok());
+  EXPECT_FALSE(store_->Get("two")->has_value());
+}
+
+TEST(Base64, ThereAndBackAndRefusals) {
+  for (const char* text : {"", "a", "ab", "abc", "abcd"})
+    EXPECT_EQ(FromBase64(ToBase64(text)), text);
+  EXPECT_EQ(ToBase64("abcd"), "YWJjZA==");  // RFC 4648
+  EXPECT_EQ(FromBase64("data:image/png;base64,YWJj"), "abc");
+  EXPECT_FALSE(FromBase64("YWJ!").has_value());
+  EXPECT_FALSE(FromBase64("Y").has_value());
+  EXPECT_FALSE(FromBase64("https://example.org/a.png").has_value());
+}
+
+}  // namespace
+}  // namespace kontext::serve

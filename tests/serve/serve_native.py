@@ -1,0 +1,110 @@
+"""The native API: its contract (docs/openapi.json), hostile bodies, cancelling, and kill -9."""
+import json
+import os
+import signal
+import time
+import unittest
+from pathlib import Path
+
+from served import PICTURE, Served
+
+SOURCE = Path(os.environ["KONTEXT_SOURCE"])
+
+
+class Native(Served):
+    def test_an_edit_from_asking_to_the_picture(self):
+        edit = self.wait(self.edit(n=2))
+        self.assertEqual([i["seed"] for i in edit["images"]], [1, 2])
+        for image in edit["images"]:
+            _, headers, data = self.ask("GET", image["url"])
+            self.assertEqual(headers["Content-Type"], "image/png")
+            self.assertTrue(data.startswith(b"\x89PNG") and b"kontext" in data)
+        self.assertEqual(self.json("GET", "/v1/edits")["edits"][0]["id"], edit["id"])
+        self.json("DELETE", f"/v1/edits/{edit['id']}")
+        self.json("GET", f"/v1/edits/{edit['id']}", status=404)
+
+    def test_events_tell_every_step_and_end(self):
+        names = [(n, d) for n, d in self.events(f"/v1/edits/{self.edit(steps=4)['id']}/events")]
+        self.assertEqual(names[-1][0], "ready")
+        steps = [d for n, d in names if n == "step" and d["step"] > 0]
+        self.assertTrue(steps and all(d["steps"] == 4 for d in steps))
+        self.assertTrue(any(d.get("preview", "").startswith("data:image/png;base64,") for d in steps))
+
+    def test_mistakes_are_told_field_by_field(self):
+        body = {"prompt": 3, "steps": 0, "width": 100, "images": ["%"], "extra": 1, "like": []}
+        error = self.json("POST", "/v1/edits", body, 400)["error"]
+        self.assertEqual({f["field"] for f in error["fields"]}, {"prompt", "steps", "width", "images[0]", "extra", "like"})
+        for bad in (b"", b"{", b"[]", b"null", b'{"prompt":"a","prompt":"b"}', b"[" * 100000, b"\xff\xfe", b'{"prompt":"a","images":["AAAA"]}'):
+            self.json("POST", "/v1/edits", bad, 400)
+        self.json("POST", "/v1/edits", b"--x\r\n", 400, {"Content-Type": "multipart/form-data; boundary=x"})
+        self.json("POST", "/v1/edits", b"x", 413, {"Content-Length": str(1 << 40)})
+        self.assertEqual(self.json("GET", "/v1/edits")["edits"], [])
+
+    def test_an_idempotency_key_makes_one_edit(self):
+        body, headers = {"prompt": "make it night", "images": [PICTURE], "steps": 1}, {"Idempotency-Key": "k"}
+        first = self.json("POST", "/v1/edits", body, 202, headers)
+        self.assertEqual(self.json("POST", "/v1/edits", body, 202, headers)["id"], first["id"])
+        self.json("POST", "/v1/edits", {**body, "steps": 2}, 409, headers)
+
+    def test_cancelled_while_it_runs_and_while_it_waits(self):
+        running, waiting = self.edit(steps=500), self.edit()
+        while self.json("GET", f"/v1/edits/{running['id']}").get("progress", {}).get("step", 0) < 1:
+            time.sleep(0.02)
+        self.assertEqual(self.json("GET", f"/v1/edits/{waiting['id']}")["position"], 1)
+        self.assertEqual(self.json("POST", f"/v1/edits/{waiting['id']}/cancel")["state"], "cancelled")
+        begin = time.monotonic()
+        self.assertEqual(self.json("DELETE", f"/v1/edits/{running['id']}")["state"], "cancelled")
+        took = time.monotonic() - begin
+        print(f"cancelled in {took:.3f} s, at most 5 s")
+        self.assertLess(took, 5)
+
+    def test_killed_it_goes_on_from_its_last_step_with_the_same_picture(self):
+        whole = self.ask("GET", self.wait(self.edit(steps=30))["images"][0]["url"])[2]
+        edit = self.edit(steps=30)
+        while self.json("GET", f"/v1/edits/{edit['id']}").get("progress", {}).get("step", 0) < 3:
+            time.sleep(0.01)
+        self.stop(signal.SIGKILL)
+        self.start()
+        events = self.events(f"/v1/edits/{edit['id']}/events")
+        self.assertEqual(events[-1][0], "ready")
+        first = min([d["step"] for n, d in events if n == "step" and d["stage"] == "steps"], default=30)
+        self.assertGreaterEqual(first, 3)
+        self.assertEqual(self.ask("GET", events[-1][1]["images"][0]["url"])[2], whole)
+
+    def test_other_hosts_and_origins_are_refused(self):
+        self.json("GET", "/v1/model", status=403, headers={"Host": "evil.example"})
+        self.json("GET", "/v1/model", status=403, headers={"Origin": "https://evil.example"})
+        self.json("GET", "/v1/model", headers={"Origin": f"http://localhost:{self.port}"})
+
+    def test_every_described_path_answers(self):
+        described = json.loads((SOURCE / "docs/openapi.json").read_text())
+        self.assertEqual(self.json("GET", "/v1/openapi.json"), described)
+        edit = self.wait(self.edit(steps=1))
+        for path, item in described["paths"].items():
+            for method in set(item) - {"parameters"}:
+                real = path.replace("{id}", edit["id"]).replace("{index}", "0")
+                if method == "delete":
+                    continue
+                status, _, _ = self.ask(method.upper(), real, b"{}" if method == "post" else None)
+                self.assertIn(str(status), item[method]["responses"], f"{method} {real}")
+        for name in described["components"]["schemas"]["Model"]["required"]:
+            self.assertIn(name, self.json("GET", "/v1/model"))
+        counts = self.json("POST", "/v1/tokens", {"prompt": "make it night"})
+        self.assertTrue(1 < counts["clip"]["tokens"] < counts["clip"]["limit"])
+
+
+class Limited(Served):
+    flags = ("--max-waiting", "1")
+
+    def test_too_many_are_refused_with_a_time(self):
+        self.edit(steps=500)
+        statuses = []
+        for _ in range(4):
+            status, headers, _ = self.ask("POST", "/v1/edits", {"prompt": "", "steps": 500})
+            statuses.append(status)
+        self.assertEqual(status, 429)
+        self.assertGreaterEqual(int(headers["Retry-After"]), 1)
+
+
+if __name__ == "__main__":
+    unittest.main()
