@@ -60,7 +60,7 @@ struct LoraChoice {
 // Where a run stands after a finished step: enough to go on from there, in another process too,
 // with the result it would have had. Only for the same request, seed included, on the same model,
 // backend and dtype.
-struct Checkpoint {
+struct ResumePoint {
   int picture = 0;             // which of the request's, from 0; those before it are finished
   int step = 0;                // steps finished of that picture
   std::vector<float> latents;  // [Ti, 64] target tokens at that step's noise level
@@ -88,7 +88,7 @@ struct EditRequest {
   std::optional<Mask> mask;
   int feather_px = 0;     // over how many pixels the edit fades out, inside the mask's edge
   bool previews = false;  // hand a small picture to the listener after every step
-  std::optional<Checkpoint> resume =
+  std::optional<ResumePoint> resume =
       {};  // go on from here; needs the seed; gives pictures from here
   // Files that `images` and `mask` came from, for the recipe only; may be empty or shorter.
   std::vector<std::string> image_files;
@@ -142,7 +142,7 @@ class EditListener {
   virtual void OnNote(const std::string& note) { (void)note; }
   // After every step, if the listener wants them: what it takes to go on from there.
   virtual bool WantsCheckpoints() { return false; }
-  virtual void OnCheckpoint(const Checkpoint& checkpoint) { (void)checkpoint; }
+  virtual void OnCheckpoint(const ResumePoint& checkpoint) { (void)checkpoint; }
   // As each picture is done, before the next begins; so nothing finished is lost by a later
   // failure.
   virtual void OnPicture(const Edited& edited) { (void)edited; }

@@ -70,7 +70,7 @@ class Queue::Listener : public EditListener {
   }
   void OnNote(const std::string& note) override { edit_.notes.push_back(note); }
   bool WantsCheckpoints() override { return true; }
-  void OnCheckpoint(const Checkpoint& c) override {
+  void OnCheckpoint(const ResumePoint& c) override {
     Keep(queue_.store_.SaveCheckpoint(edit_.id, c));
   }
   void OnPicture(const Edited& edited) override {

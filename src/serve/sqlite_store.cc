@@ -162,24 +162,24 @@ class SqliteStore : public Store {
     });
   }
 
-  Status SaveCheckpoint(const std::string& id, const Checkpoint& checkpoint) override {
+  Status SaveCheckpoint(const std::string& id, const ResumePoint& checkpoint) override {
     const std::lock_guard lock(mutex_);
     return PutCheckpoint(id, checkpoint);
   }
 
-  Result<std::optional<Checkpoint>> LoadCheckpoint(const std::string& id) override {
+  Result<std::optional<ResumePoint>> LoadCheckpoint(const std::string& id) override {
     const std::lock_guard lock(mutex_);
     Statement select(db_, "SELECT picture, step, latents FROM checkpoints WHERE edit = ?");
     if (!select.Bind(id).Row()) {
       KX_RETURN_IF_ERROR(select.status());
-      return std::optional<Checkpoint>();
+      return std::optional<ResumePoint>();
     }
-    Checkpoint c{static_cast<int>(select.Int(0)), static_cast<int>(select.Int(1)), {}};
+    ResumePoint c{static_cast<int>(select.Int(0)), static_cast<int>(select.Int(1)), {}};
     const std::string bytes = select.Text(2);
     c.latents.resize(bytes.size() / sizeof(float));
     if (!bytes.empty())
       std::memcpy(c.latents.data(), bytes.data(), c.latents.size() * sizeof(float));
-    return std::optional<Checkpoint>(std::move(c));
+    return std::optional<ResumePoint>(std::move(c));
   }
 
   Status Requeue() override {
@@ -241,7 +241,7 @@ class SqliteStore : public Store {
     return Status();
   }
 
-  Status PutCheckpoint(const std::string& id, const Checkpoint& c) {
+  Status PutCheckpoint(const std::string& id, const ResumePoint& c) {
     return Statement(db_, "INSERT OR REPLACE INTO checkpoints VALUES (?, ?, ?, ?)")
         .Bind(id)
         .Bind(int64_t{c.picture})

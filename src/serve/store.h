@@ -59,8 +59,8 @@ class Store {
 
   // A finished picture and the place to go on from, at once.
   virtual Status AddImage(const std::string& id, const StoredImage& image) = 0;
-  virtual Status SaveCheckpoint(const std::string& id, const Checkpoint& checkpoint) = 0;
-  virtual Result<std::optional<Checkpoint>> LoadCheckpoint(const std::string& id) = 0;
+  virtual Status SaveCheckpoint(const std::string& id, const ResumePoint& checkpoint) = 0;
+  virtual Result<std::optional<ResumePoint>> LoadCheckpoint(const std::string& id) = 0;
 
   // Edits that were running when the process ended wait again.
   virtual Status Requeue() = 0;

@@ -150,14 +150,14 @@ TEST_F(EditTest, ModeDefaultIsNearExact) {
 // Every step of every picture, as a process that was killed there would go on.
 TEST_F(EditTest, ResumedAtEachStepItIsTheSameBitForBit) {
   struct Keeping : EditListener {
-    std::vector<Checkpoint> kept;
+    std::vector<ResumePoint> kept;
     bool WantsCheckpoints() override { return true; }
-    void OnCheckpoint(const Checkpoint& c) override { kept.push_back(c); }
+    void OnCheckpoint(const ResumePoint& c) override { kept.push_back(c); }
   } keeping;
   request_.count = 2;
   const auto whole = *Run(&keeping);
   ASSERT_EQ(keeping.kept.size(), 4u);
-  for (const Checkpoint& at : keeping.kept) {
+  for (const ResumePoint& at : keeping.kept) {
     request_.resume = at;
     const auto rest = Run();
     ASSERT_TRUE(rest.ok()) << rest.message();

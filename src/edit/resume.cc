@@ -1,4 +1,4 @@
-#include "edit/checkpoint.h"
+#include "edit/resume.h"
 
 #include <algorithm>
 
@@ -8,7 +8,7 @@ namespace kontext {
 
 Result<Start> CheckResume(const EditRequest& request, const EditPlan& plan) {
   if (!request.resume) return Start{};
-  const Checkpoint& at = *request.resume;
+  const ResumePoint& at = *request.resume;
   if (!request.seed)
     return Usage("resume: the request has no seed; its checkpoint was made with one");
   if (at.picture < 0 || at.picture >= request.count || at.step < 0 || at.step > plan.steps) {
@@ -18,7 +18,7 @@ Result<Start> CheckResume(const EditRequest& request, const EditPlan& plan) {
   return Start{at.picture, at.step};
 }
 
-Status RestoreLatents(const Checkpoint& checkpoint, TensorView x) {
+Status RestoreLatents(const ResumePoint& checkpoint, TensorView x) {
   if (std::ssize(checkpoint.latents) != x.shape().NumElements()) {
     return Usage("resume: the checkpoint has {} latents, this request has {}",
                  checkpoint.latents.size(), x.shape().NumElements());

@@ -1,6 +1,6 @@
-// Going on from a Checkpoint: is it one of this request, and its latents back into the tokens.
-#ifndef KONTEXT_EDIT_CHECKPOINT_H_
-#define KONTEXT_EDIT_CHECKPOINT_H_
+// Going on from a ResumePoint: is it one of this request, and its latents back into the tokens.
+#ifndef KONTEXT_EDIT_RESUME_H_
+#define KONTEXT_EDIT_RESUME_H_
 
 #include "base/status.h"
 #include "edit/plan.h"
@@ -19,8 +19,8 @@ struct Start {
 Result<Start> CheckResume(const EditRequest& request, const EditPlan& plan);
 
 // The checkpoint's latents -> x [Ti, 64] F32; kUsage if they are of another size or not finite.
-Status RestoreLatents(const Checkpoint& checkpoint, TensorView x);
+Status RestoreLatents(const ResumePoint& checkpoint, TensorView x);
 
 }  // namespace kontext
 
-#endif  // KONTEXT_EDIT_CHECKPOINT_H_
+#endif  // KONTEXT_EDIT_RESUME_H_
