@@ -140,7 +140,8 @@ class EditListener {
   virtual void OnProgress(const Progress& progress) { (void)progress; }
   // Once per remark worth a user's reading: a prompt that was cut, a picture that was scaled.
   virtual void OnNote(const std::string& note) { (void)note; }
-  // After every step, if the listener wants them: what it takes to go on from there.
+  // After every step, if the listener wants them: what it takes to go on from there. In modes that
+  // forecast only after a picture's last step: a run inside of it begins that picture anew.
   virtual bool WantsCheckpoints() { return false; }
   virtual void OnCheckpoint(const ResumePoint& checkpoint) { (void)checkpoint; }
   // As each picture is done, before the next begins; so nothing finished is lost by a later

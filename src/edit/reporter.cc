@@ -11,6 +11,11 @@ Reporter::Reporter(const EditWatch& watch, const EditPlan& plan, const EditReque
     : watch_(watch), files_(files) {
   progress_.pictures = request.count;
   progress_.steps = plan.steps;
+  if (request.resume) {
+    progress_.picture = request.resume->picture;
+    progress_.step = request.resume->step;
+  }
+  forecasts_ = Forecasts(plan.step_plan);
 }
 
 void Reporter::OnTensor(std::string_view name, ConstTensorView value) {
@@ -50,7 +55,8 @@ void Reporter::Step(const StepDone& done, Grid target) {
       progress_.seconds_per_step *
       ((progress_.pictures - progress_.picture) * progress_.steps - progress_.step);
   if (watch_.listener == nullptr) return;
-  if (watch_.listener->WantsCheckpoints()) {
+  // A run that forecasts needs more than its latents to go on; it begins its picture anew.
+  if (watch_.listener->WantsCheckpoints() && (!forecasts_ || done.step + 1 == progress_.steps)) {
     const float* x = done.x.As<float>();
     watch_.listener->OnCheckpoint(
         {progress_.picture, progress_.step, {x, x + done.x.shape().NumElements()}});

@@ -43,6 +43,7 @@ class Reporter : public Observer {
   Progress progress_;
   double step_seconds_ = 0;  // of all steps so far
   int steps_done_ = 0;
+  bool forecasts_ = false;
 };
 
 }  // namespace kontext

@@ -15,6 +15,10 @@ Result<Start> CheckResume(const EditRequest& request, const EditPlan& plan) {
     return Usage("resume: picture {} step {} is outside of the request's {} pictures of {} steps",
                  at.picture, at.step, request.count, plan.steps);
   }
+  if (at.step > 0 && at.step < plan.steps && Forecasts(plan.step_plan)) {
+    return Usage("resume: mode {} forecasts from earlier steps, which a checkpoint does not have",
+                 NameOf(request.mode));
+  }
   return Start{at.picture, at.step};
 }
 

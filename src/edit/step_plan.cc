@@ -79,4 +79,8 @@ bool Reuses(const StepPlan& plan) {
   return std::find(plan.begin(), plan.end(), StepKind::kReuse) != plan.end();
 }
 
+bool Forecasts(const StepPlan& plan) {
+  return std::find(plan.begin(), plan.end(), StepKind::kForecast) != plan.end();
+}
+
 }  // namespace kontext

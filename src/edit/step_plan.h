@@ -31,6 +31,7 @@ std::string Text(const StepPlan& plan);
 Result<StepPlan> ParseStepPlan(std::string_view text);
 
 bool Reuses(const StepPlan& plan);
+bool Forecasts(const StepPlan& plan);
 
 }  // namespace kontext
 

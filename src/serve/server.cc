@@ -175,8 +175,8 @@ net::ServerSocket Listen(const ServeOptions& o) {
   const Poco::Net::SocketAddress address(o.host, static_cast<Poco::UInt16>(o.port));
   if (o.certificate.empty()) return net::ServerSocket(address);
   Poco::Net::initializeSSL();
-  const net::Context::Ptr context(new net::Context(net::Context::TLS_SERVER_USE, o.private_key,
-                                                   o.certificate, "", net::Context::VERIFY_NONE));
+  net::Context::Ptr context(new net::Context(net::Context::TLS_SERVER_USE, o.private_key,
+                                             o.certificate, "", net::Context::VERIFY_NONE));
   context->requireMinimumProtocol(net::Context::PROTO_TLSV1_2);
   return net::SecureServerSocket(address, 64, context);
 }

@@ -28,7 +28,9 @@ class StoreTest : public ::testing::Test {
   }
   std::vector<std::string> Order() {
     std::vector<std::string> ids;
-    for (const StoredEdit& e : *store_->Waiting()) ids.push_back(e.id);
+    const auto waiting = store_->Waiting();
+    EXPECT_TRUE(waiting.ok()) << waiting.message();
+    for (const StoredEdit& e : *waiting) ids.push_back(e.id);
     return ids;
   }
   ScratchFolder folder_;

@@ -169,6 +169,12 @@ TEST_F(EditTest, ResumedAtEachStepItIsTheSameBitForBit) {
   EXPECT_NE(Run()->back().picture.data, whole[1].picture.data);
   request_.resume->latents.pop_back();
   EXPECT_EQ(Run().code(), Code::kUsage);
+  request_.resume = keeping.kept[0];
+  request_.mode = Mode::kFast;
+  request_.steps = 8;  // of which some are forecasts
+  EXPECT_EQ(Run().code(), Code::kUsage);
+  request_.mode = Mode::kExact;
+  request_.steps = 2;
   request_.resume->step = 3;
   EXPECT_EQ(Run().code(), Code::kUsage);
 }

@@ -25,9 +25,10 @@ class Served(unittest.TestCase):
         self.addCleanup(self.stop)
 
     def start(self):
-        self.process = subprocess.Popen(
-            [KONTEXT, "serve", "--port", "0", "--folder", self.folder, *self.flags], stdout=subprocess.PIPE,
-            stderr=open(os.path.join(self.folder, "log"), "a"), text=True, env={**os.environ, "KONTEXT_MODEL": str(MINI)})
+        with open(os.path.join(self.folder, "log"), "a", encoding="utf-8") as log:
+            self.process = subprocess.Popen(
+                [KONTEXT, "serve", "--port", "0", "--folder", self.folder, *self.flags], stdout=subprocess.PIPE, stderr=log,
+                text=True, env={**os.environ, "KONTEXT_MODEL": str(MINI)})
         line = self.process.stdout.readline()
         self.assertIn("http://", line)
         self.port = int(line.rsplit(":", 1)[1])
@@ -36,7 +37,6 @@ class Served(unittest.TestCase):
         self.process.send_signal(how)
         code = self.process.wait(timeout=60)
         self.process.stdout.close()
-        self.addCleanup(lambda: None)
         return code
 
     def ask(self, method, path, body=None, headers=None):
