@@ -99,10 +99,31 @@ Json Described(const Wish& wish, const StoredEdit& edit) {
           {"size", fmt::format("{}x{}", first.width, first.height)}};
 }
 
-const Json kUsage = {{"input_tokens", 0},
-                     {"output_tokens", 0},
-                     {"total_tokens", 0},
-                     {"input_tokens_details", {{"image_tokens", 0}, {"text_tokens", 0}}}};
+int64_t TokensOf(const Json& width, const Json& height) {  // of 16 x 16 pixels each
+  return width.is_number_integer() && height.is_number_integer()
+             ? width.get<int64_t>() / 16 * (height.get<int64_t>() / 16)
+             : 0;
+}
+
+// T5's tokens of the prompt, the transformer's of the references as they were used, and of `images`
+// pictures; the references are in the recipe of each picture.
+Result<Json> Usage(Exchange& x, const StoredEdit& edit, int64_t images) {
+  const StoredImage& first = edit.images.front();
+  KX_ASSIGN_OR_RETURN(const TokenCounts text,
+                      x.queue.engine().CountTokens(edit.request.value("prompt", "")));
+  KX_ASSIGN_OR_RETURN(const std::string png, x.queue.store().GetPicture(first.hash));
+  KX_ASSIGN_OR_RETURN(const LoadedPicture picture, DecodePictureBytes(png, "the result"));
+  KX_ASSIGN_OR_RETURN(const Json recipe, ParseJson(picture.recipe, "the recipe"));
+  int64_t references = 0;
+  for (const Json& r : recipe.value("references", Json::array())) {
+    references += TokensOf(r.value("used_width", Json()), r.value("used_height", Json()));
+  }
+  const int64_t out = images * TokensOf(first.width, first.height);
+  return Json{{"input_tokens", text.t5 + references},
+              {"output_tokens", out},
+              {"total_tokens", text.t5 + references + out},
+              {"input_tokens_details", {{"image_tokens", references}, {"text_tokens", text.t5}}}};
+}
 
 void AnswerWhole(Exchange& x, const Wish& wish, const StoredEdit& edit) {
   const auto done = x.queue.WaitForEnd(edit.id);
@@ -111,7 +132,9 @@ void AnswerWhole(Exchange& x, const Wish& wish, const StoredEdit& edit) {
     return Refuse(x, done->state == "moderated" ? 400 : 500, "", done->error_message);
   Json answer = Described(wish, *done);
   answer["created"] = static_cast<int64_t>(done->finished);
-  answer["usage"] = kUsage;
+  auto usage = Usage(x, *done, std::ssize(done->images));
+  if (!usage.ok()) return Refuse(x, 500, "", usage.message());
+  answer["usage"] = *std::move(usage);
   answer["data"] = Json::array();
   for (const StoredImage& image : done->images) {
     const auto picture = Encoded(x, wish, image);
@@ -156,11 +179,12 @@ void AnswerStream(Exchange& x, const Wish& wish, StoredEdit edit) {
     return event("error", {{"error", {{"message", edit.error_message}, {"code", edit.state}}}});
   for (const StoredImage& image : edit.images) {
     const auto picture = Encoded(x, wish, image);
-    if (!picture.ok()) return;
+    auto usage = Usage(x, edit, 1);
+    if (!picture.ok() || !usage.ok()) return;
     Json done = Described(wish, edit);
     done["b64_json"] = *picture;
     done["created_at"] = static_cast<int64_t>(edit.finished);
-    done["usage"] = kUsage;
+    done["usage"] = *std::move(usage);
     event(wish.kind + ".completed", std::move(done));
   }
 }

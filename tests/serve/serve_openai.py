@@ -20,6 +20,11 @@ class OpenAi(Served):
         body, headers = form(image=png(128, 128, gradient), prompt="make it night", n="1", size="auto", steps_unknown="")
         answer = self.json("POST", "/v1/images/edits", body, 200, headers)
         self.assertTrue(base64.b64decode(answer["data"][0]["b64_json"]).startswith(b"\x89PNG"))
+        usage = answer["usage"]
+        self.assertEqual(usage["output_tokens"], 64)  # 128 x 128 pixels
+        self.assertEqual(usage["input_tokens_details"]["image_tokens"], 64)
+        self.assertGreater(usage["input_tokens_details"]["text_tokens"], 3)
+        self.assertEqual(usage["total_tokens"], usage["input_tokens"] + usage["output_tokens"])
 
     def test_generations_streamed(self):
         events = self.events("/v1/images/generations", {"prompt": "a happy orange cat", "stream": True, "partial_images": 2, "steps": 9})
