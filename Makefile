@@ -4,7 +4,7 @@ PREFIX ?= /usr/local
 SOURCES = $(shell git ls-files --cached --others --exclude-standard '*.cc' '*.h')
 FUZZERS = $(patsubst tests/fuzz/%.cc,%,$(wildcard tests/fuzz/fuzz_*.cc))
 
-.PHONY: build setup demo test test-full install format format-check lint clean
+.PHONY: build setup demo demo-serve test test-full install format format-check lint clean
 
 build:
 	cmake --preset release
@@ -16,8 +16,13 @@ setup:
 demo: setup build
 	tools/demo.sh build/kontext out/demo
 
+# The studio in the browser, with the bundled model; Ctrl-C ends it.
+demo-serve: setup build
+	tools/demo_serve.sh build/kontext out/studio
+
 # The sum of the suites' times is ctest's "Total Test time"; it includes no building.
 test: setup build
+	tools/setup.sh tests
 	ctest --test-dir build --output-on-failure --parallel 1
 
 # Beside the tests: every fuzz target for a bounded time, with clang's libFuzzer.

@@ -1,7 +1,8 @@
 #!/bin/sh
 # Installs what the build needs on Debian 12 and is not there yet; elsewhere, or without root, it says what to
-# install and stops. With the word "checks" it also sees to what .ci/run and `make test-full` need.
-#   tools/setup.sh [checks]
+# install and stops. With the word "tests" it also sees to what `make test` needs, with "checks" to what .ci/run and
+# `make test-full` need.
+#   tools/setup.sh [tests|checks]
 set -eu
 
 packages="g++ make cmake ninja-build pkg-config python3 git
@@ -9,9 +10,12 @@ packages="g++ make cmake ninja-build pkg-config python3 git
   libpng-dev libjpeg62-turbo-dev libwebp-dev liblcms2-dev libexif-dev libssl-dev libpoco-dev libsqlite3-dev libgtest-dev libgmock-dev"
 # clang for the fuzzers, libomp-dev because it then compiles our OpenMP code, venv for tools/onednn3.sh, ccache because
 # the same files are built against two versions of oneDNN.
-if [ "${1:-}" = checks ]; then
-  packages="$packages clang clang-format clang-tidy libomp-dev python3-venv ccache"
-fi
+# chromium runs the studio's tests. npm builds the studio; any Node from 18 on will do, so a newer one is left alone.
+case "${1:-}" in
+  tests) packages="$packages chromium" ;;
+  checks) packages="$packages chromium clang clang-format clang-tidy libomp-dev python3-venv ccache" ;;
+esac
+command -v npm >/dev/null 2>&1 || packages="$packages nodejs npm"
 
 if ! command -v dpkg-query >/dev/null 2>&1; then
   libraries="libhwy sentencepiece icu-uc libpng libjpeg libwebp lcms2 libexif libcrypto sqlite3 fmt"

@@ -15,6 +15,7 @@ constexpr std::array<std::pair<std::string_view, Like>, 5> kLikes = {
      {"diffusers", Like::kDiffusers},
      {"comfyui", Like::kComfyUi},
      {"sdcpp", Like::kSdCpp}}};
+constexpr std::array kModes = {Mode::kExact, Mode::kDefault, Mode::kBalanced, Mode::kFast};
 
 // Reads one object's fields, remembers what is wrong with them.
 class Reader {
@@ -125,6 +126,12 @@ std::vector<FieldError> ReadFields(const Json& body, const EditLimits& limits, D
     if (known) draft.fields["like"] = *like;
     if (!known) reader.Wrong("like", "must be ours, bfl, diffusers, comfyui or sdcpp");
   }
+  if (const Json* mode = reader.Find("mode"); mode != nullptr) {
+    bool known = false;
+    for (const Mode m : kModes) known = known || *mode == Json(NameOf(m));
+    if (known) draft.fields["mode"] = *mode;
+    if (!known) reader.Wrong("mode", "must be exact, default, balanced or fast");
+  }
   ReadImages(reader, limits, draft);
   if (const Json* mask = reader.Find("mask"); mask != nullptr) {
     auto bytes = mask->is_string() ? FromBase64(mask->get_ref<const std::string&>()) : std::nullopt;
@@ -145,7 +152,8 @@ std::vector<FieldError> CheckPictures(const Draft& draft, const EditLimits& limi
     if (!picture.ok()) errors.push_back({name, picture.message()});
   }
   if (draft.mask.empty()) return errors;
-  if (draft.pictures.empty()) errors.push_back({"mask", "needs a picture"});
+  if (draft.pictures.empty() && !draft.fields.contains("turn"))
+    errors.push_back({"mask", "needs a picture"});
   const auto picture = DecodePictureBytes(draft.mask, "mask", true);
   const Status status = picture.ok() ? MaskFromPixels(picture->pixels).status() : picture.status();
   if (!status.ok()) errors.push_back({"mask", status.message()});
@@ -168,6 +176,9 @@ Result<EditRequest> RequestOf(const StoredEdit& edit, Store& store) {
   r.feather_px = f.value("feather", 0);
   for (const auto& [name, like] : kLikes) {
     if (f.value("like", "ours") == name) r.like = like;
+  }
+  for (const Mode mode : kModes) {
+    if (f.value("mode", "exact") == NameOf(mode)) r.mode = mode;
   }
   for (const std::string& hash : edit.inputs) {
     KX_ASSIGN_OR_RETURN(const std::string bytes, store.GetPicture(hash));

@@ -53,6 +53,11 @@ class Exchange {
 using Api = bool (*)(Exchange&);
 bool Native(Exchange& exchange);
 bool OpenAi(Exchange& exchange);
+bool ProjectApi(Exchange& exchange);
+
+// The native API's answer to a draft: 202 and the edit, or what is wrong with it. `errors` is what
+// reading its fields found.
+void Accept(Exchange& exchange, Draft& draft, std::vector<FieldError> errors);
 
 // The edit as clients of the native API see it.
 Json EditJson(Queue& queue, const StoredEdit& edit);

@@ -57,16 +57,8 @@ void Create(Exchange& x) {
   } else if (!x.ReadJson(body)) {
     return;
   }
-  const EditLimits limits = x.queue.engine().limits();
-  std::vector<FieldError> errors = ReadFields(body, limits, draft);
-  if (errors.empty()) errors = CheckPictures(draft, limits);
-  if (!errors.empty())
-    return x.Fail(400, "bad_request", errors[0].field + ": " + errors[0].message, errors);
-  std::string all = draft.fields.dump(-1, ' ', true, Json::error_handler_t::replace) + draft.mask;
-  for (const std::string& picture : draft.pictures) all += HashOf(picture);
-  draft.body_hash = HashOf(all);
-  StoredEdit edit;
-  if (x.Submit(draft, edit)) x.Send(202, EditJson(x.queue, edit));
+  std::vector<FieldError> errors = ReadFields(body, x.queue.engine().limits(), draft);
+  Accept(x, draft, std::move(errors));
 }
 
 void List(Exchange& x) {

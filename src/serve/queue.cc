@@ -42,8 +42,8 @@ double Now() {
 // Carries what the engine tells into the store and to the watchers.
 class Queue::Listener : public EditListener {
  public:
-  Listener(Queue& queue, StoredEdit& edit, int64_t last_picture)
-      : queue_(queue), edit_(edit), next_(static_cast<int>(last_picture)) {}
+  Listener(Queue& queue, StoredEdit& edit, const EditRequest& request, int64_t last_picture)
+      : queue_(queue), edit_(edit), request_(request), next_(static_cast<int>(last_picture)) {}
 
   void OnProgress(const Progress& p) override {
     std::string preview;
@@ -74,6 +74,8 @@ class Queue::Listener : public EditListener {
     Keep(queue_.store_.SaveCheckpoint(edit_.id, c));
   }
   void OnPicture(const Edited& edited) override {
+    Keep(queue_.projects_.Keep(edit_, request_, edited));
+    if (!status_.ok()) return;
     const Result<std::string> png = EncodePictureBytes(edited, ".png");
     if (!png.ok()) return Keep(png.status());
     const Result<std::string> hash = queue_.store_.PutPicture(*png);
@@ -94,12 +96,15 @@ class Queue::Listener : public EditListener {
   }
   Queue& queue_;
   StoredEdit& edit_;
+  const EditRequest& request_;
   int next_;
   Status status_;
 };
 
 Queue::Queue(const ServeOptions& options, Store& store, Engine& engine)
-    : options_(options), store_(store), engine_(engine), worker_([this] { Work(); }) {}
+    : options_(options), store_(store), engine_(engine), projects_(options.folder), worker_([this] {
+        Work();
+      }) {}
 
 Queue::~Queue() {
   Stop();
@@ -271,7 +276,8 @@ void Queue::RunOne(StoredEdit edit) {
     KX_ASSIGN_OR_RETURN(request.resume, store_.LoadCheckpoint(edit.id));
     const int first = request.resume ? request.resume->picture : 0;
     if (first >= request.count) return Status();
-    Listener listener(*this, edit, first);
+    KX_RETURN_IF_ERROR(projects_.Begin(edit, request));
+    Listener listener(*this, edit, request, first);
     const auto edits = engine_.Edit(request, &listener);
     KX_RETURN_IF_ERROR(listener.status());
     KX_RETURN_IF_ERROR(edits.status());

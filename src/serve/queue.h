@@ -9,6 +9,7 @@
 #include <thread>
 
 #include "kontext/serve.h"
+#include "serve/projects.h"
 #include "serve/store.h"
 
 namespace kontext::serve {
@@ -53,6 +54,7 @@ class Queue {
 
   Store& store() { return store_; }
   Engine& engine() { return engine_; }
+  Projects& projects() { return projects_; }
   const ServeOptions& options() const { return options_; }
   Json Counters();
   std::string running();
@@ -67,6 +69,7 @@ class Queue {
   const ServeOptions& options_;
   Store& store_;
   Engine& engine_;
+  Projects projects_;
   std::mutex mutex_;
   std::condition_variable changed_;
   std::map<std::string, Live> live_;

@@ -107,7 +107,7 @@ class Handler : public net::HTTPRequestHandler {
     if (!HasKey(x))
       return x.Fail(401, "unauthorized", "send a key: Authorization: Bearer KEY, or x-key: KEY");
     if (x.Is("GET", "metrics")) return Metrics(x);
-    for (const Api api : {Native, OpenAi}) {
+    for (const Api api : {Native, ProjectApi, OpenAi}) {
       if (api(x)) return;
     }
     x.Fail(404, "not_found", "there is nothing at this path for " + x.method);
@@ -121,8 +121,11 @@ class Handler : public net::HTTPRequestHandler {
     for (const auto& asset : Assets()) {
       if (asset.path != path) continue;
       x.response.set("Content-Security-Policy",
-                     "default-src 'self'; img-src 'self' data: blob:; style-src 'self' "
-                     "'unsafe-inline'; frame-ancestors 'none'");
+                     "default-src 'none'; script-src 'self'; style-src 'self'; font-src 'self'; "
+                     "img-src 'self' data: blob:; connect-src 'self'; base-uri 'none'; form-action "
+                     "'none'; frame-ancestors 'none'");
+      x.response.set("Referrer-Policy", "no-referrer");
+      x.response.set("Cache-Control", "no-cache");
       x.SendBytes(asset.type, asset.bytes);
       return true;
     }

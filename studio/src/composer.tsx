@@ -1,0 +1,236 @@
+// Where the instruction is written, with all that belongs to the next edit.
+import { useEffect, useRef } from 'preact/hooks';
+import {
+  addReferences, clearReferences, fromPixels, guidance, mode, negative, prompt, ready, references, removeReference, seed, send, setMode,
+  setPrompt, steps, tokens, trueCfg, variants,
+} from './composer_state';
+import type { Mode } from './api';
+import { Icon } from './icons';
+import { TEMPLATES, lint } from './linter';
+import { maskOf, maskOpen, painted } from './mask_state';
+import { Button, Field, Popover, Switch } from './parts';
+import { extent, fittedSize, placeReferences } from './references';
+import { base, current, fit, measured, model } from './store';
+import { duration } from './words';
+
+// The share of exact's passes that a mode makes (docs/modes.md). Those of `default` are quicker ones: its time is a bound.
+const PASSES: Record<Mode, number> = { exact: 1, default: 1, balanced: 0.5, fast: 0.25 };
+export const MODES: { value: Mode; label: string; about: string }[] = [
+  { value: 'exact', label: 'Exact', about: 'nothing is left out' },
+  { value: 'default', label: 'Default', about: 'products in 8 bits' },
+  { value: 'balanced', label: 'Balanced', about: 'every other step is forecast' },
+  { value: 'fast', label: 'Fast', about: 'three of four steps are forecast' },
+];
+
+// What one edit will take: from fit if it was asked, else from the steps this server was seen to make. 0 while unknown.
+export function predicted(which: Mode, count = 1): number {
+  const m = model.value;
+  if (!m) return 0;
+  const asked = steps.value ?? m.default_steps;
+  if (fit.value && fit.value !== 'asking') {
+    const size = m.preferred_sizes[0];
+    const rows = fit.value.rows.filter(r => r.verdict !== 'no' && (!size || (r.width === size.width && r.height === size.height)));
+    const own = rows.find(r => r.mode === which), exact = rows.find(r => r.mode === 'exact');
+    const seconds = own?.seconds_per_edit ?? (exact && exact.seconds_per_edit * PASSES[which]);
+    if (seconds) return count * seconds * (asked / fit.value.steps);
+  }
+  return count * measured.value * asked * (PASSES[which] / PASSES[mode.value]);
+}
+
+function Counter() {
+  const t = tokens.value;
+  if (!t) return <span class="counter muted">0 tokens</span>;
+  const over = t.t5.tokens > t.t5.limit;
+  return (
+    <span class={`counter ${over ? 'over' : ''}`} title={`T5 reads ${t.t5.limit} tokens, CLIP ${t.clip.limit}`}>
+      <meter min={0} max={t.t5.limit} value={Math.min(t.t5.tokens, t.t5.limit)} high={t.t5.limit * 0.9} aria-label="Share of T5's tokens" />
+      T5 {t.t5.tokens}/{t.t5.limit}<span class="counter-clip"> · CLIP {t.clip.tokens}/{t.clip.limit}</span>
+    </span>
+  );
+}
+
+function Remarks() {
+  const t5 = tokens.value?.t5;
+  const remarks = lint(prompt.value, { t5, examples: model.value?.examples });
+  if (!remarks.length) return null;
+  return (
+    <ul class="remarks" aria-label="Hints for the instruction">
+      {remarks.slice(0, 3).map(r => (
+        <li key={r.rule}>
+          <Icon name={r.rule === 'long' ? 'warn' : 'wand'} size={15} />
+          <span>{r.message}</span>
+          {r.mend && <Button label={r.mend.label} kind="quiet" onClick={() => setPrompt(r.mend!.prompt)}>{r.mend.label}</Button>}
+        </li>
+      ))}
+    </ul>
+  );
+}
+
+function ReferenceLayout() {
+  const sizes = model.value?.preferred_sizes ?? [];
+  const own = base.value?.recipe;
+  const first = fittedSize({ width: Number(own?.width) || sizes[0]?.width || 1, height: Number(own?.height) || sizes[0]?.height || 1 }, sizes);
+  const all = [first, ...references.value.map(r => fittedSize(r, sizes, first))];
+  const boxes = placeReferences(all), whole = extent(boxes);
+  const unit = 100 / Math.max(whole.width, whole.height);
+  return (
+    <figure class="layout">
+      <svg viewBox={`-2 -2 ${whole.width * unit + 4} ${whole.height * unit + 4}`} role="img"
+        aria-label={`Where the model sees them: ${boxes.map((b, i) => `${i === 0 ? 'the picture' : `reference ${i}`} at column ${b.x}, row ${b.y}`).join('; ')}`}>
+        {boxes.map((b, i) => (
+          <g key={i}>
+            <rect x={b.x * unit + 1} y={b.y * unit + 1} width={b.width * unit - 2} height={b.height * unit - 2} rx="3" class={i ? 'ref' : 'own'} />
+            <text x={(b.x + b.width / 2) * unit} y={(b.y + b.height / 2) * unit + 4} text-anchor="middle">{i ? i : 'Edit'}</text>
+          </g>
+        ))}
+      </svg>
+      <figcaption>How the model sees them, {boxes.map(b => b.width * b.height).reduce((a, b) => a + b, 0)} tokens. The first is edited; it was trained on one.</figcaption>
+    </figure>
+  );
+}
+
+function Attachments() {
+  void painted.value;
+  const turn = base.value;
+  const mask = turn && maskOf(turn.id);
+  const masked = mask && mask.keep && !mask.empty;
+  if (!masked && !references.value.length) return null;
+  return (
+    <div class="attachments">
+      {masked && (
+        <button type="button" class="chip" onClick={() => (maskOpen.value = true)}>
+          <Icon name="brush" size={15} />Mask{mask.feather ? `, feather ${mask.feather} px` : ''}
+        </button>
+      )}
+      {references.value.map((r, i) => (
+        <span class="chip picture" key={r.url}>
+          <img src={r.url} alt="" />
+          <span>{i + 1}. {r.name}</span>
+          <button type="button" aria-label={`Remove reference ${i + 1}`} onClick={() => removeReference(i)}><Icon name="close" size={13} /></button>
+        </span>
+      ))}
+      {references.value.length > 0 && (
+        <Popover label="Layout of the references" up button={(open, toggle) => (
+          <button type="button" class="chip" aria-expanded={open} onClick={toggle}><Icon name="columns" size={15} />Layout</button>
+        )}>{() => <><ReferenceLayout /><Button label="Remove all" kind="quiet" icon="trash" onClick={clearReferences}>Remove all</Button></>}</Popover>
+      )}
+    </div>
+  );
+}
+
+function Help() {
+  const m = model.value;
+  return (
+    <Popover label="Examples" up button={(open, toggle) => <Button icon="wand" label="Examples and templates" expanded={open} onClick={toggle} />}>
+      {close => (
+        <div class="help">
+          <h3>Understood by {m?.name ?? 'the model'}</h3>
+          <div class="examples">
+            {m?.examples.map(e => <button type="button" class="chip" key={e} onClick={() => { setPrompt(e); close(); }}>{e}</button>)}
+          </div>
+          <h3>Templates</h3>
+          {TEMPLATES.map(t => (
+            <button type="button" class="template" key={t.name} onClick={() => { setPrompt(t.prompt); close(); }}>
+              <strong>{t.name}</strong><span>{t.prompt}</span>
+            </button>
+          ))}
+        </div>
+      )}
+    </Popover>
+  );
+}
+
+const number = (text: string) => (text.trim() === '' || !Number.isFinite(Number(text)) ? null : Number(text));
+
+function Options() {
+  const m = model.value;
+  return (
+    <Popover label="Options" align="end" up button={(open, toggle) => (
+      <button type="button" class="button plain" aria-expanded={open} onClick={toggle} title="Seed, steps, guidance, mode">
+        <Icon name="sliders" /><span>{MODES.find(o => o.value === mode.value)?.label}</span>
+      </button>
+    )}>
+      {() => (
+        <div class="options">
+          <fieldset class="modes">
+            <legend>Mode</legend>
+            {MODES.map(o => {
+              const seconds = predicted(o.value);
+              return (
+                <label key={o.value} class="mode">
+                  <input type="radio" name="mode" checked={mode.value === o.value} onChange={() => setMode(o.value)} />
+                  <span><strong>{o.label}</strong> {o.about}</span>
+                  <span class="mode-time">{seconds > 0 ? `${o.value === 'default' ? '≤' : '≈'} ${duration(seconds)}` : ''}</span>
+                </label>
+              );
+            })}
+          </fieldset>
+          <div class="grid">
+            <Field label="Seed" hint="Empty: drawn"><input inputMode="numeric" pattern="[0-9]*" value={seed.value}
+              onInput={e => (seed.value = e.currentTarget.value.replace(/\D/g, '').slice(0, 15))} placeholder="drawn" /></Field>
+            <Field label="Variants"><input type="number" min={1} max={16} value={variants.value}
+              onInput={e => (variants.value = Math.min(16, Math.max(1, Math.round(number(e.currentTarget.value) ?? 1))))} /></Field>
+            <Field label="Steps"><input type="number" min={1} max={m?.limits.max_steps ?? 1000} value={steps.value ?? ''} placeholder={String(m?.default_steps ?? 28)}
+              onInput={e => (steps.value = number(e.currentTarget.value))} /></Field>
+            <Field label="Guidance"><input type="number" min={0} max={100} step={0.1} value={guidance.value ?? ''} placeholder={String(m?.default_guidance ?? 2.5)}
+              onInput={e => (guidance.value = number(e.currentTarget.value))} /></Field>
+          </div>
+          <details>
+            <summary>More</summary>
+            <Field label="Away from (negative)"><input value={negative.value} onInput={e => (negative.value = e.currentTarget.value)} /></Field>
+            <Field label="True guidance" hint="Above 1: two passes a step"><input type="number" min={1} max={100} step={0.1} value={trueCfg.value}
+              onInput={e => (trueCfg.value = number(e.currentTarget.value) ?? 1)} /></Field>
+            <Switch label="Start from pixels, not latents" checked={fromPixels.value} onChange={on => (fromPixels.value = on)}
+              hint="Latents drift less over many turns; pixels are what other programs start from" />
+          </details>
+        </div>
+      )}
+    </Popover>
+  );
+}
+
+export function Composer() {
+  const area = useRef<HTMLTextAreaElement>(null);
+  const files = useRef<HTMLInputElement>(null);
+  const text = prompt.value, turn = base.value;
+  useEffect(() => {
+    const el = area.current;
+    if (!el) return;
+    el.style.height = 'auto';
+    el.style.height = `${Math.min(180, el.scrollHeight)}px`;
+  }, [text]);
+  const time = predicted(mode.value, variants.value);
+  const from = current.value?.job ? 'Next, from the same picture' : turn ? `Continue from “${turn.name}”` : 'Draw from words alone';
+  return (
+    <form class="composer" aria-label="Edit" onSubmit={e => { e.preventDefault(); void send(); }}>
+      <Remarks />
+      <div class="composer-card">
+        <Attachments />
+        <label class="composer-from" for="instruction">{from}</label>
+        <textarea id="instruction" ref={area} rows={1} value={text} maxLength={model.value?.limits.max_prompt_bytes ?? 65536}
+          placeholder={turn ? `What shall change? For example: ${model.value?.examples[0] ?? ''}` : 'Describe a picture, or drop one'}
+          onInput={e => setPrompt(e.currentTarget.value)}
+          onKeyDown={e => {
+            if (e.key !== 'Enter' || e.shiftKey || e.isComposing) return;
+            e.preventDefault();
+            void send();
+          }} />
+        <div class="composer-row">
+          <input type="file" ref={files} hidden multiple accept="image/png,image/jpeg,image/webp" aria-label="Add references"
+            onChange={e => { void addReferences([...(e.currentTarget.files ?? [])]); e.currentTarget.value = ''; }} />
+          <Button icon="images" label="Add a reference" disabled={!turn} onClick={() => files.current?.click()} />
+          <Button icon="brush" label="Mask: where it may change" disabled={!turn || !!current.value?.job} pressed={maskOpen.value}
+            onClick={() => (maskOpen.value = !maskOpen.value)} />
+          <Help />
+          <span class="spring" />
+          <Counter />
+          <Options />
+          <button type="submit" class="button primary send" disabled={!ready.value} title="Enter">
+            <Icon name="up" /><span>{turn ? 'Edit' : 'Draw'}{variants.value > 1 ? ` × ${variants.value}` : ''}</span>
+            {time > 0 && <small>≈ {duration(time)}</small>}
+          </button>
+        </div>
+      </div>
+    </form>
+  );
+}

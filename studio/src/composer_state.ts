@@ -1,0 +1,114 @@
+// What the next edit will be asked for.
+import { computed, signal } from '@preact/signals';
+import { api, asDataUrl } from './api';
+import type { EditFields, Mode, Recipe, Tokens } from './api';
+import { base, model, submit, tell } from './store';
+import { maskOf } from './mask_state';
+
+export interface Reference { name: string; url: string; blob: Blob; width: number; height: number }
+
+export const prompt = signal('');
+export const seed = signal('');  // as typed; empty: drawn
+export const steps = signal<number | null>(null);
+export const guidance = signal<number | null>(null);
+export const negative = signal('');
+export const trueCfg = signal(1);
+export const mode = signal<Mode>((localStorage.getItem('kontext.mode') as Mode) ?? 'exact');
+export const variants = signal(1);
+export const references = signal<Reference[]>([]);
+export const fromPixels = signal(false);
+export const tokens = signal<Tokens | null>(null);
+export const sending = signal(false);
+
+export const ready = computed(() => model.value !== null && !sending.value && prompt.value.trim().length > 0);
+
+export function setMode(value: Mode): void {
+  mode.value = value;
+  localStorage.setItem('kontext.mode', value);
+}
+
+let counting: ReturnType<typeof setTimeout> | undefined;
+export function setPrompt(text: string): void {
+  prompt.value = text;
+  clearTimeout(counting);
+  counting = setTimeout(async () => {
+    try {
+      tokens.value = text.trim() ? await api.tokens(text) : null;
+    } catch {
+      tokens.value = null;  // a counter is no reason for a message
+    }
+  }, 200);
+}
+
+export async function addReferences(files: Iterable<File>): Promise<void> {
+  const most = (model.value?.limits.max_images ?? 8) - 1;
+  for (const file of files) {
+    if (references.value.length >= most) {
+      tell(`The model takes at most ${most} further pictures`, 'error');
+      return;
+    }
+    try {
+      const bitmap = await createImageBitmap(file);
+      const reference = { name: file.name, url: URL.createObjectURL(file), blob: file, width: bitmap.width, height: bitmap.height };
+      bitmap.close();
+      references.value = [...references.value, reference];
+    } catch {
+      tell(`${file.name} is no picture this browser can read`, 'error');
+    }
+  }
+}
+
+export function removeReference(at: number): void {
+  URL.revokeObjectURL(references.value[at].url);
+  references.value = references.value.filter((_, i) => i !== at);
+}
+
+export function clearReferences(): void {
+  for (const r of references.value) URL.revokeObjectURL(r.url);
+  references.value = [];
+}
+
+async function fields(): Promise<EditFields> {
+  const out: EditFields = { prompt: prompt.value.trim(), n: variants.value, mode: mode.value };
+  if (seed.value.trim()) out.seed = Number(seed.value);
+  if (steps.value !== null) out.steps = steps.value;
+  if (guidance.value !== null) out.guidance = guidance.value;
+  if (trueCfg.value > 1 && negative.value.trim()) {
+    out.true_cfg = trueCfg.value;
+    out.negative = negative.value.trim();
+  }
+  if (!base.value) return out;
+  if (references.value.length) out.images = await Promise.all(references.value.map(r => asDataUrl(r.blob)));
+  const mask = maskOf(base.value.id);
+  const png = mask && mask.keep ? await mask.png() : null;
+  if (mask && png) {
+    out.mask = await asDataUrl(png);
+    out.feather = mask.feather;
+  }
+  if (fromPixels.value) out.from_pixels = true;
+  return out;
+}
+
+export async function send(): Promise<void> {
+  if (!ready.value) return;
+  sending.value = true;
+  try {
+    if (await submit(await fields())) {
+      setPrompt('');
+      seed.value = '';
+    }
+  } finally {
+    sending.value = false;
+  }
+}
+
+// Everything a picture was made with, for the next edit.
+export function useRecipe(recipe: Recipe): void {
+  setPrompt(recipe.prompt ?? '');
+  seed.value = recipe.seed === undefined ? '' : String(recipe.seed);
+  steps.value = recipe.steps ?? null;
+  guidance.value = recipe.guidance ?? null;
+  negative.value = recipe.negative ?? '';
+  trueCfg.value = recipe.true_cfg ?? 1;
+  if (recipe.mode) setMode(recipe.mode);
+}

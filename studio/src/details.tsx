@@ -1,0 +1,134 @@
+// All about the chosen turn: what it was made with, how far it drifted, what can be done with it.
+import { api } from './api';
+import type { Drift, Recipe, Turn } from './api';
+import { addReferences, clearReferences, useRecipe } from './composer_state';
+import { Button } from './parts';
+import { asStrokes } from './pixels';
+import { maskFor } from './mask_state';
+import { again, attempt, base, current, deleteTurn, project, select, tell, turnKey } from './store';
+import { renaming } from './tree_panel';
+
+function Fact({ name, value }: { name: string; value: string | number | undefined }) {
+  return value === undefined || value === '' ? null : <div class="fact"><dt>{name}</dt><dd>{value}</dd></div>;
+}
+
+function RecipeFacts({ recipe }: { recipe: Recipe }) {
+  return (
+    <dl class="facts">
+      <Fact name="Seed" value={recipe.seed} />
+      <Fact name="Steps" value={recipe.steps} />
+      <Fact name="Guidance" value={recipe.guidance} />
+      <Fact name="Mode" value={recipe.mode} />
+      <Fact name="Size" value={recipe.width && recipe.height ? `${recipe.width} × ${recipe.height}` : undefined} />
+      <Fact name="References" value={(recipe.references?.length ?? 0) > 1 ? recipe.references!.length : undefined} />
+      <Fact name="Mask" value={recipe.mask ? `feather ${recipe.mask.feather_px ?? 0} px` : undefined} />
+      <Fact name="Model" value={recipe.model?.name} />
+      <Fact name="Made by" value={recipe.version ? `kontext ${recipe.version}` : undefined} />
+    </dl>
+  );
+}
+
+// 40 dB cannot be told apart by eye, below 20 anybody sees it; a colour shift of 2.3 is just seen side by side (docs/drift.md).
+function DriftMeter({ drift }: { drift: Drift }) {
+  const db = drift.psnr_db;
+  const off = Math.abs(drift.sharpness - 1), hue = drift.colour_shift;
+  const words = db === null ? 'none' : db >= 36 && hue < 1.2 && off < 0.15 ? 'hardly any' : db >= 28 && hue < 2.3 && off < 0.3 ? 'little'
+    : db >= 20 && hue < 6 ? 'visible' : 'strong';
+  const level = { none: 1, 'hardly any': 0.95, little: 0.7, visible: 0.45, strong: 0.2 }[words];
+  return (
+    <div class="drift">
+      <div class="drift-head"><span>Drift from the original</span><strong>{words}</strong></div>
+      <meter min={0} max={1} low={0.3} high={0.6} optimum={1} value={level} aria-label={`Drift: ${words}`} />
+      <dl class="facts">
+        <Fact name="PSNR" value={db === null ? 'equal' : `${db.toFixed(1)} dB`} />
+        <Fact name="Colour shift" value={`ΔE ${drift.colour_shift.toFixed(2)}`} />
+        <Fact name="Sharpness" value={`${(100 * drift.sharpness).toFixed(0)} %`} />
+        <Fact name="Compared" value={`${(100 * drift.share).toFixed(0)} % of the picture`} />
+      </dl>
+    </div>
+  );
+}
+
+async function takeBack(turn: Turn): Promise<void> {
+  const id = project.value?.id, recipe = turn.recipe;
+  if (!id || !recipe) return;
+  useRecipe(recipe);
+  clearReferences();
+  if (turn.parent) {
+    select(turnKey(turn.parent));
+    for (let i = 1; i < (recipe.references?.length ?? 0); ++i) {
+      const blob = await attempt(() => api.blob(api.reference(id, turn.id, i)));
+      if (blob) await addReferences([new File([blob], recipe.references![i].file || `reference ${i}.png`, { type: 'image/png' })]);
+    }
+    if (recipe.mask) await takeMaskBack(id, turn);
+  }
+  tell('The recipe is in the instruction field again.');
+}
+
+async function takeMaskBack(id: string, turn: Turn): Promise<void> {
+  const blob = await attempt(() => api.blob(api.mask(id, turn.id)));
+  if (!blob) return;
+  const bitmap = await createImageBitmap(blob);
+  const canvas = document.createElement('canvas');
+  canvas.width = bitmap.width;
+  canvas.height = bitmap.height;
+  const context = canvas.getContext('2d')!;
+  context.drawImage(bitmap, 0, 0);
+  const data = context.getImageData(0, 0, bitmap.width, bitmap.height);
+  asStrokes(data.data, [25, 211, 197]);
+  const mask = maskFor(turn.parent, bitmap.width, bitmap.height);
+  mask.feather = turn.recipe?.mask?.feather_px ?? 0;
+  mask.keep = true;
+  mask.restore(data);
+}
+
+async function save(turn: Turn): Promise<void> {
+  const blob = await attempt(() => api.blob(api.picture(project.value!.id, turn)));
+  if (!blob) return;
+  const link = document.createElement('a');
+  link.href = URL.createObjectURL(blob);
+  link.download = `${turn.name.replace(/[^\w -]+/g, '').trim().slice(0, 60) || 'picture'}-${turn.id}.png`;
+  link.click();
+  setTimeout(() => URL.revokeObjectURL(link.href), 10000);
+}
+
+export function Details() {
+  const turn = current.value?.job ? undefined : base.value;
+  if (!turn) return <p class="empty">{current.value?.job ? 'This edit is being made.' : 'Choose a turn to see how it was made.'}</p>;
+  const recipe = turn.recipe;
+  return (
+    <div class="details">
+      <h3 class="details-name">{turn.name}</h3>
+      {recipe?.prompt && recipe.prompt !== turn.name && <p class="details-prompt">{recipe.prompt}</p>}
+      <div class="actions">
+        <Button icon="download" label="Export" onClick={() => void save(turn)} hint="PNG with its recipe inside">Export</Button>
+        <Button icon="pencil" label="Rename" kind="plain" onClick={() => (renaming.value = turnKey(turn.id))} hint="Rename (F2)" />
+        <Button icon="trash" label="Delete" kind="danger" onClick={() => void deleteTurn(turn)} hint="Delete, with all that follows from it" />
+      </div>
+      {turn.parent > 0 && (
+        <section>
+          <h3>Try again</h3>
+          <div class="actions">
+            <Button icon="dice" label="Another seed" onClick={() => void again(turn, 1)}>Another seed</Button>
+            {[2, 4].map(n => <Button key={n} label={`${n} variants`} onClick={() => void again(turn, n)} hint={`${n} variants, each with a seed of its own`}>{n} ×</Button>)}
+          </div>
+        </section>
+      )}
+      {turn.drift && turn.parent > 0 && <section><DriftMeter drift={turn.drift} /></section>}
+      {recipe && (
+        <section>
+          <h3>Recipe</h3>
+          <RecipeFacts recipe={recipe} />
+          <div class="actions">
+            <Button icon="redo" label="Use again" onClick={() => void takeBack(turn)}>Use again</Button>
+            <Button icon="copy" label="Copy the recipe" onClick={async () => {
+              await navigator.clipboard.writeText(JSON.stringify(recipe, null, 2));
+              tell('The recipe is copied.');
+            }}>Copy</Button>
+          </div>
+        </section>
+      )}
+      {!recipe && <p class="muted">A picture from elsewhere, without a recipe.</p>}
+    </div>
+  );
+}

@@ -1,0 +1,32 @@
+// Numbers as people say them.
+
+export function duration(seconds: number): string {
+  if (!Number.isFinite(seconds) || seconds < 0) return '';
+  if (seconds < 1) return `${Math.max(0.1, seconds).toFixed(1)} s`;
+  if (seconds < 10) return `${seconds.toFixed(1)} s`;
+  if (seconds < 90) return `${Math.round(seconds)} s`;
+  const minutes = Math.floor(seconds / 60);
+  if (minutes < 60) return `${minutes} min ${String(Math.round(seconds % 60)).padStart(2, '0')} s`;
+  return `${Math.floor(minutes / 60)} h ${String(minutes % 60).padStart(2, '0')} min`;
+}
+
+export function bytes(count: number): string {
+  const units = ['B', 'KiB', 'MiB', 'GiB', 'TiB'];
+  let unit = 0;
+  for (; count >= 1024 && unit < units.length - 1; ++unit) count /= 1024;
+  return `${count < 10 && unit > 0 ? count.toFixed(1) : Math.round(count)} ${units[unit]}`;
+}
+
+export function ago(seconds: number, now = Date.now() / 1000): string {
+  const past = Math.max(0, now - seconds);
+  if (past < 60) return 'just now';
+  if (past < 3600) return `${Math.floor(past / 60)} min ago`;
+  if (past < 86400) return `${Math.floor(past / 3600)} h ago`;
+  return new Date(seconds * 1000).toLocaleDateString();
+}
+
+// A name for a project or turn out of what it was made from.
+export function nameFrom(words: string, otherwise: string): string {
+  const text = words.replace(/\.(png|jpe?g|webp|kontext)$/i, '').replace(/[\u0000-\u001f/\\]+/g, ' ').trim();
+  return text ? text.slice(0, 80) : otherwise;
+}
