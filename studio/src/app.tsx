@@ -1,4 +1,3 @@
-import { signal } from '@preact/signals';
 import { useEffect, useRef, useState } from 'preact/hooks';
 import { Composer } from './composer';
 import { Details } from './details';
@@ -7,15 +6,12 @@ import { maskOpen, masksOf } from './mask_state';
 import { Button } from './parts';
 import { Settings } from './settings';
 import {
-  announcement, base, cancel, connection, current, dismiss, jobs, model, nodes, project, select, selected, start, takeFiles, toasts, undo, useKey,
+  announcement, base, cancel, connection, current, dismiss, jobs, lookAgain, model, nodes, pane, project, select, selected, start, takeFiles, toasts, undo, useKey,
 } from './store';
 import { TopBar, settingsOpen } from './topbar';
 import { TreePanel } from './tree_panel';
 import { Viewer, peek, view } from './viewer';
 import type { View } from './viewer';
-
-type Pane = 'picture' | 'tree' | 'details';
-const pane = signal<Pane>('picture');  // on a phone, one at a time
 
 function Welcome() {
   const files = useRef<HTMLInputElement>(null);
@@ -137,7 +133,11 @@ function useDrops(): boolean {
 export function App() {
   const dropping = useDrops();
   usePageKeys();
-  useEffect(() => void start(), []);
+  useEffect(() => {
+    void start();
+    document.addEventListener('visibilitychange', lookAgain);
+    return () => document.removeEventListener('visibilitychange', lookAgain);
+  }, []);
   masksOf(project.value?.id ?? '');
   useEffect(() => void (maskOpen.value = false), [selected.value]);
   const empty = nodes.value.length === 0;

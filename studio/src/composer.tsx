@@ -166,7 +166,7 @@ function Options() {
             })}
           </fieldset>
           <div class="grid">
-            <Field label="Seed" hint="Empty: drawn"><input inputMode="numeric" pattern="[0-9]*" value={seed.value}
+            <Field label="Seed"><input inputMode="numeric" pattern="[0-9]*" value={seed.value}
               onInput={e => (seed.value = e.currentTarget.value.replace(/\D/g, '').slice(0, 15))} placeholder="drawn" /></Field>
             <Field label="Variants"><input type="number" min={1} max={16} value={variants.value}
               onInput={e => (variants.value = Math.min(16, Math.max(1, Math.round(number(e.currentTarget.value) ?? 1))))} /></Field>

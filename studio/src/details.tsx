@@ -5,7 +5,7 @@ import { addReferences, clearReferences, useRecipe } from './composer_state';
 import { Button } from './parts';
 import { asStrokes } from './pixels';
 import { maskFor } from './mask_state';
-import { again, attempt, base, current, deleteTurn, project, select, tell, turnKey } from './store';
+import { again, attempt, base, current, deleteTurn, pane, project, select, tell, turnKey } from './store';
 import { renaming } from './tree_panel';
 
 function Fact({ name, value }: { name: string; value: string | number | undefined }) {
@@ -102,7 +102,7 @@ export function Details() {
       {recipe?.prompt && recipe.prompt !== turn.name && <p class="details-prompt">{recipe.prompt}</p>}
       <div class="actions">
         <Button icon="download" label="Export" onClick={() => void save(turn)} hint="PNG with its recipe inside">Export</Button>
-        <Button icon="pencil" label="Rename" kind="plain" onClick={() => (renaming.value = turnKey(turn.id))} hint="Rename (F2)" />
+        <Button icon="pencil" label="Rename" kind="plain" onClick={() => { renaming.value = turnKey(turn.id); pane.value = 'tree'; }} hint="Rename (F2)" />
         <Button icon="trash" label="Delete" kind="danger" onClick={() => void deleteTurn(turn)} hint="Delete, with all that follows from it" />
       </div>
       {turn.parent > 0 && (

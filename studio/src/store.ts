@@ -18,6 +18,7 @@ export const project = signal<Project | null>(null);
 export const jobs = signal<Job[]>([]);
 export const selected = signal('');  // a TreeNode's key
 export const connection = signal<'starting' | 'up' | 'lost' | 'key'>('starting');
+export const pane = signal<'picture' | 'tree' | 'details'>('picture');  // on a phone, one at a time
 export const toasts = signal<Toast[]>([]);
 export const announcement = signal('');  // for screen readers
 export const fit = signal<Fit | 'asking' | null>(null);
@@ -92,6 +93,32 @@ function lost(): void {
     setTimeout(knock, 700);
   };
   setTimeout(knock, 300);
+}
+
+const whenUp = () => new Promise<void>(resolve => {
+  let stop = () => {};
+  stop = connection.subscribe(state => {
+    if (state !== 'up') return;
+    resolve();
+    queueMicrotask(() => stop());
+  });
+});
+
+// Sent once more when the server is back; its key makes sure that it is accepted once.
+async function stubbornly<T>(work: () => Promise<T>): Promise<T> {
+  try {
+    return await work();
+  } catch (error) {
+    if (!(error instanceof ApiError) || error.status !== 0) throw error;
+    lost();
+    await whenUp();
+    return work();
+  }
+}
+
+// What other tabs and programs did meanwhile.
+export function lookAgain(): void {
+  if (document.visibilityState === 'visible' && connection.value === 'up' && project.value) void openProject(project.value.id);
 }
 
 export async function start(): Promise<void> {
@@ -254,6 +281,14 @@ export async function restoreTurns(deletion: number): Promise<void> {
   if (first) select(turnKey(first.id));
 }
 
+export async function purge(): Promise<void> {
+  const id = project.value?.id;
+  const left = id && (await attempt(() => api.purge(id)));
+  if (!left) return;
+  lastDeletions.length = 0;
+  project.value = left;
+}
+
 export function undo(): void {
   const last = lastDeletions[lastDeletions.length - 1] ?? project.value?.deleted[0]?.deletion;
   if (last !== undefined) void restoreTurns(last);
@@ -265,8 +300,8 @@ export function undo(): void {
 export async function submit(fields: EditFields): Promise<boolean> {
   const into = project.value ?? (await newProject(nameFrom(fields.prompt, 'Untitled')));
   if (!into) return false;
-  const from = base.value;
-  const edit = await attempt(() => api.edit(into.id, from ? from.id : null, fields, newIdempotencyKey()));
+  const from = base.value, key = newIdempotencyKey();
+  const edit = await attempt(() => stubbornly(() => api.edit(into.id, from ? from.id : null, fields, key)));
   if (edit) follow(edit);
   return edit !== undefined;
 }
@@ -274,7 +309,8 @@ export async function submit(fields: EditFields): Promise<boolean> {
 export async function again(turn: Turn, n: number): Promise<void> {
   const id = project.value?.id;
   if (!id) return;
-  const edit = await attempt(() => api.again(id, turn.id, { n }, newIdempotencyKey()));
+  const key = newIdempotencyKey();
+  const edit = await attempt(() => stubbornly(() => api.again(id, turn.id, { n }, key)));
   if (edit) follow(edit);
 }
 

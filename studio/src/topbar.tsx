@@ -5,7 +5,7 @@ import { api } from './api';
 import { Icon, Logo } from './icons';
 import { Button, Picture, Popover } from './parts';
 import {
-  connection, deleteProject, jobs, listProjects, model, newProject, openProject, project, projects, renameProject, restoreTurns, takeFiles,
+  connection, deleteProject, jobs, listProjects, model, newProject, openProject, project, projects, purge, renameProject, restoreTurns, takeFiles,
 } from './store';
 import { setTheme, theme } from './theme';
 import { ago } from './words';
@@ -74,6 +74,8 @@ function ProjectMenu() {
                   </li>
                 ))}
               </ul>
+              <Button icon="trash" label="Remove for good" kind="danger" hint="The file gets smaller; there is no way back"
+                onClick={() => confirm('Remove what is deleted from this project for good?') && void purge()}>Remove for good</Button>
             </>
           )}
         </div>

@@ -4,7 +4,7 @@ import { useEffect, useLayoutEffect, useRef, useState } from 'preact/hooks';
 import { api } from './api';
 import { Icon } from './icons';
 import { Picture, px } from './parts';
-import { deleteTurn, nodes, project, renameTurn, select, selected, undo } from './store';
+import { deleteTurn, nodes, pane, project, renameTurn, select, selected, undo } from './store';
 import type { TreeNode } from './store';
 import { layOut, visible } from './tree';
 import type { Row } from './tree';
@@ -68,7 +68,8 @@ function Name({ node }: { node: TreeNode }) {
 function status(node: TreeNode): string {
   const job = node.job;
   if (job) {
-    if (job.progress?.stage === 'steps') return `${job.progress.step} of ${job.progress.steps} · ${duration(job.progress.seconds_left)} left`;
+    const left = job.progress?.seconds_left ?? 0;
+    if (job.progress?.stage === 'steps') return `${job.progress.step} of ${job.progress.steps}${left > 0 ? ` · ${duration(left)} left` : ''}`;
     if (job.progress) return { prompt: 'Reading the prompt', references: 'Looking at the picture', decode: 'Finishing', done: 'Done', steps: '' }[job.progress.stage];
     return job.position ? `${job.position} in front` : 'Waiting';
   }
@@ -85,7 +86,7 @@ function TurnRow({ row }: { row: Row<TreeNode> }) {
     <div role="treeitem" id={`row-${node.key}`} class={`turn ${chosen ? 'chosen' : ''} ${node.job ? 'pending' : ''}`} tabIndex={chosen ? 0 : -1}
       aria-level={row.depth + 1} aria-setsize={row.setSize} aria-posinset={row.position} aria-selected={chosen}
       style={{ transform: `translateY(${row.row * ROW}px)`, height: px(ROW), paddingLeft: px(laneX(row.lane) + 16) }}
-      onClick={() => select(node.key)} onDblClick={() => turn && (renaming.value = node.key)}>
+      onClick={() => { select(node.key); pane.value = 'picture'; }} onDblClick={() => turn && (renaming.value = node.key)}>
       <span class="turn-thumb">
         {turn ? <Picture path={api.thumbnail(id, turn)} alt="" />
           : node.job?.preview ? <img src={node.job.preview} alt="" /> : <span class="turn-waiting" />}

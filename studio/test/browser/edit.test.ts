@@ -130,6 +130,32 @@ test('kill -9 in the middle: the page waits, the edit goes on and ends with the 
   troubles.length = 0;  // of the time without a server
 }));
 
+test('an edit that is asked for while the server is away is made once, when it is back', () => studio(async ({ page, server, troubles }) => {
+  await beginWithSample(page);
+  await server.stop('SIGKILL');
+  await instruct(page, 'make it night');
+  await page.getByText('The server does not answer.').waitFor();
+  await server.start();
+  await turns(page, 2);
+  assert.equal((await server.ask<{ edits: Edit[] }>('GET', '/v1/edits')).edits.length, 1);
+  troubles.length = 0;  // of the time without a server
+}));
+
+test('what is deleted can be removed for good', () => studio(async ({ page, server }) => {
+  await beginWithSample(page);
+  await instruct(page, 'make it night');
+  await turns(page, 2);
+  await page.getByRole('button', item('Delete')).click();
+  await turns(page, 1);
+  await page.getByRole('button', item('Projects')).click();
+  await page.getByRole('button', item('Bring back make it night')).waitFor();
+  page.on('dialog', dialog => void dialog.accept());
+  await page.getByRole('button', item('Remove for good')).click();
+  await page.getByRole('button', item('Remove for good')).waitFor({ state: 'detached' });
+  const { deleted } = await server.ask<Project>('GET', `/v1/projects/${await openProjectId(page)}`);
+  assert.deepEqual(deleted, []);
+}));
+
 test('several keys, one server: the page asks for one', async () => {
   const { mkdtempSync, rmSync, writeFileSync } = await import('node:fs');
   const folder = mkdtempSync('/tmp/kontext-keys-');

@@ -84,6 +84,11 @@ test('a phone of 390 pixels: nothing is cut off, all of it works by thumb', () =
   await page.getByRole('navigation', { name: 'Panes' }).getByRole('button', { name: 'Details' }).tap();
   await fits('details');
   await axe(page, 'phone details');
+  await page.getByRole('button', { name: 'Rename' }).tap();
+  await page.getByLabel('Name of the turn').fill('moonlight');
+  await page.keyboard.press('Enter');
+  await page.getByRole('treeitem', { name: /^moonlight/ }).tap();
+  await page.locator('.frame img').first().waitFor();
   await page.getByRole('button', { name: 'Settings' }).tap();
   await fits('settings');
 }, { viewport: { width: 390, height: 844 }, hasTouch: true, isMobile: true, deviceScaleFactor: 2 }));

@@ -57,7 +57,8 @@ test('the first picture takes the nearest preferred size, further ones its area'
 });
 
 test('numbers as people say them', () => {
-  assert.equal(duration(0.02), '0.1 s');
+  assert.equal(duration(0.02), '20 ms');
+  assert.equal(duration(0.0999), '0.1 s');
   assert.equal(duration(42.4), '42 s');
   assert.equal(duration(380), '6 min 20 s');
   assert.equal(duration(7260), '2 h 01 min');
