@@ -23,9 +23,9 @@ struct FitOptions {
 };
 
 struct FitRow {
-  std::string mode = "exact";
-  std::string encoding;         // of the transformer and T5: "as it is", "bf16", "int8 or fp8"
-  Size size;                    // of the picture and its one reference
+  std::string mode;      // "exact", or "default": products in 8 bits
+  std::string encoding;  // of the transformer and T5: "as it is (Q4_K)", "bf16", "int8 (convert)"
+  Size size;             // of the picture and its one reference
   int64_t anonymous_bytes = 0;  // that only swap could free: planned, and kept to
   int64_t weight_bytes = 0;     // mapped: the transformer's blocks
   int64_t disk_bytes = 0;       // all files
@@ -42,9 +42,9 @@ struct Fit {
   std::string machine;    // what the times are for
   std::string source;     // where its rates come from
   int64_t memory_bytes = 0;
-  double linear_rate = 0, attention_rate = 0;  // operations a second
-  double error = 0;                            // of a step's predicted time, as a part of it
-  double seconds = 0;                          // that the calibration took
+  double linear_rate = 0, int8_rate = 0, attention_rate = 0;  // operations a second
+  double error = 0;    // of a step's predicted time, as a part of it
+  double seconds = 0;  // that the calibration took
   int steps = 28;
   std::vector<FitRow> rows;
 };

@@ -18,6 +18,7 @@
 #include "edit/sizes.h"
 #include "model/flux_kontext.h"
 #include "model/parts.h"
+#include "tensor/packed_int8.h"
 #include "tokenize/t5_unigram.h"
 #include "weights/loader.h"
 
@@ -31,12 +32,14 @@ constexpr double kStatedError = 0.25, kStatedErrorSmall = 0.4;
 constexpr int64_t kSmallWidth = 1024;
 
 // Product rates of one core in Gop/s, oneDNN on AVX2 (f32), AVX-512 (f32) and with native bf16
-// products; measured on two machines of two cores each (docs/memory.md has the table's source).
+// products, and in 8 bits; measured on two machines of two cores each (docs/memory.md has the
+// table's source).
 struct KnownIsa {
   const char* name;
-  double gops_per_core;
+  double gops_per_core, int8_gops_per_core;
 };
-constexpr std::array<KnownIsa, 3> kKnown = {{{"avx2", 78}, {"avx512", 111}, {"amx", 217}}};
+constexpr std::array<KnownIsa, 3> kKnown = {
+    {{"avx2", 78, 140}, {"avx512", 111, 222}, {"amx", 217, 425}}};
 constexpr double kReached = 0.8;     // of that rate, by whole products
 constexpr double kAttention = 0.72;  // attention's rate beside the products' (620 to 860 Gop/s)
 
@@ -110,32 +113,38 @@ int64_t DiskBytes(const Parts& parts) {
   return sum;
 }
 
-// An encoding of the model: bytes of a parameter, and what decoding it costs beyond bf16.
+// An encoding of the model: bytes of a parameter of the blocks, what decoding one costs beyond
+// bf16, and whether products in 8 bits use it as it is.
 struct Encoding {
   std::string name;
   double bytes_per_weight = 2;
   double decode_seconds = 0;
+  bool is_int8 = false;
 };
 
-// The largest matrix of the transformer's file: how it is kept.
-Encoding OwnEncoding(const Parts& parts, const WeightSizes& sizes) {
+// The largest matrix of the transformer's file: how it is kept. The blocks' matrices are kept like
+// it, encoded or not; embedders and modulations may be kept otherwise and do not count.
+Encoding OwnEncoding(const Parts& parts) {
+  const auto& tensors = parts.of(Part::kTransformer).file->tensors();
   const WeightRows* largest = nullptr;
-  int64_t bytes = 0;
-  for (const auto& [name, rows] : parts.of(Part::kTransformer).file->tensors()) {
+  for (const auto& [name, rows] : tensors) {
     if (rows.rank() != 2) continue;
     if (largest == nullptr || rows.shape().NumElements() > largest->shape().NumElements()) {
       largest = &rows;
     }
+  }
+  if (largest == nullptr) return {"as it is"};
+  int64_t bytes = 0, elements = 0;
+  for (const auto& [name, rows] : tensors) {
+    if (rows.rank() != 2 || rows.is_encoded() != largest->is_encoded()) continue;
     std::vector<ByteSpan> spans;
     rows.Touches(spans);
     for (const ByteSpan& span : spans) bytes += static_cast<int64_t>(span.size());
+    elements += rows.shape().NumElements();
   }
-  if (largest == nullptr) return {"as it is"};
   Encoding own{fmt::format("as it is ({})", largest->encoding())};
-  if (parts.of(Part::kTransformer).in_directory || largest->is_encoded()) {
-    own.bytes_per_weight =
-        std::min(4.0, static_cast<double>(bytes) / static_cast<double>(sizes.dit));
-  }
+  own.bytes_per_weight = static_cast<double>(bytes) / static_cast<double>(elements);
+  own.is_int8 = dynamic_cast<const PackedInt8*>(largest->encoded()) != nullptr;
   if (largest->is_encoded()) own.decode_seconds = DecodeSeconds(*largest);
   return own;
 }
@@ -166,6 +175,7 @@ Rates RatesFor(const FitOptions& o, const Rates& here, const char* own_isa, Fit&
       std::find_if(kKnown.begin(), kKnown.end(), [&](const KnownIsa& k) { return isa == k.name; });
   Rates there = here;
   there.linear = kReached * known->gops_per_core * 1e9 * cores;
+  there.linear_int8 = kReached * known->int8_gops_per_core * 1e9 * cores;
   there.attention = kAttention * there.linear;
   const double slower = here.linear / there.linear;
   there.seconds_per_block_row *= slower;
@@ -204,37 +214,49 @@ struct Table {
   int64_t text_tokens;
   const WeightSizes& sizes;
   const Rates& rates;
-  const Ops& ops;
+  Ops& ops;
   int64_t held_bytes;  // by the program before it does anything
   int threads;
   int64_t own_disk_bytes;
 };
 
-Result<FitRow> RowFor(const Table& t, const Encoding& encoding, Size size, int64_t have) {
+// A way to run the model: rows of the table.
+struct Run {
+  Mode mode;
+  Encoding encoding;
+};
+
+Result<FitRow> RowFor(const Table& t, const Run& run, Size size, int64_t have) {
+  const Encoding& encoding = run.encoding;
   const NetworkConfigs configs{t.configs.clip, t.configs.t5, t.configs.vae, t.configs.dit};
   EditPlan plan;
   plan.like = &ProfileOf(Like::kOurs);
   plan.steps = kStepsOfAnEdit;
   plan.size = size;
   plan.reference_sizes = {size};
+  t.ops.SetPrecision(PrecisionOf(run.mode));
   KX_ASSIGN_OR_RETURN(const MemoryPlan memory,
                       PlanMemory(plan, configs, {.text_tokens = t.text_tokens}, t.ops));
   const int64_t tokens = int64_t{size.width / 16} * (size.height / 16);
   const DitPlan dit{t.text_tokens, tokens, tokens, plan.steps};
-  const Forecast forecast =
-      Predict(configs, dit, size, t.rates, encoding.decode_seconds / t.threads);
+  const Forecast forecast = Predict(configs, dit, size, t.rates, PrecisionOf(run.mode),
+                                    encoding.decode_seconds / t.threads);
 
   const auto bytes = [&](int64_t weights) {
     return static_cast<int64_t>(static_cast<double>(weights) * encoding.bytes_per_weight);
   };
   FitRow row;
+  row.mode = NameOf(run.mode);
   row.encoding = encoding.name;
   row.size = size;
   row.anonymous_bytes = t.held_bytes + t.sizes.copied + memory.peak();
   row.weight_bytes = bytes(t.sizes.dit_repeated);
+  const int64_t rest = t.sizes.dit - t.sizes.dit_repeated;  // modulations; `convert` leaves them
   row.disk_bytes = encoding.name.starts_with("as it is")
                        ? t.own_disk_bytes
-                       : bytes(t.sizes.dit + t.sizes.t5) + 2 * (t.sizes.clip + t.sizes.vae);
+                       : bytes(t.sizes.dit_repeated + t.sizes.t5) +
+                             (encoding.is_int8 ? 2 * rest : bytes(rest)) +
+                             2 * (t.sizes.clip + t.sizes.vae);
   const int64_t blocks = std::max<int64_t>(1, configs.dit.depth + configs.dit.depth_single);
   const int64_t block = 2 * row.weight_bytes / blocks;  // a double block has twice a single one's
   const int64_t room = have - row.anonymous_bytes;
@@ -268,21 +290,31 @@ Result<Fit> FitHere(const FitOptions& o) {
   fit.source = "measured here, just now";
   const Rates rates = RatesFor(o, here, OwnIsa(features), fit);
   fit.linear_rate = rates.linear;
+  fit.int8_rate = rates.linear_int8;
   fit.attention_rate = rates.attention;
   fit.memory_bytes = o.memory > 0                ? o.memory
                      : o.engine.memory_limit > 0 ? o.engine.memory_limit
                                                  : held + AvailableBytes();
 
   const WeightSizes sizes = SizesOf(configs);
-  std::vector<Encoding> encodings = {{"bf16", 2}, {"int8 or fp8", 1}};
-  if (subject.parts) encodings.insert(encodings.begin(), OwnEncoding(*subject.parts, sizes));
+  // Mode default for files that have its form already; others are copied into it, or encoded anew
+  // each time, and better converted.
+  std::vector<Run> runs = {
+      {Mode::kExact, {"bf16", 2}},
+      {Mode::kExact, {"fp8", 1}},
+      {Mode::kDefault, {.name = "int8 (convert)", .bytes_per_weight = 1, .is_int8 = true}}};
+  if (subject.parts) {
+    const Encoding own = OwnEncoding(*subject.parts);
+    if (own.is_int8) runs.back().encoding = own;
+    runs.insert(runs.begin(), {Mode::kExact, own});
+  }
   const Table table{configs, subject.text_tokens,
                     sizes,   rates,
                     *ops,    held,
                     threads, subject.parts ? DiskBytes(*subject.parts) : 0};
-  for (const Encoding& encoding : encodings) {
+  for (const Run& run : runs) {
     for (const Size& size : SizesToShow(o, configs.defaults)) {
-      KX_ASSIGN_OR_RETURN(FitRow row, RowFor(table, encoding, size, fit.memory_bytes));
+      KX_ASSIGN_OR_RETURN(FitRow row, RowFor(table, run, size, fit.memory_bytes));
       fit.rows.push_back(std::move(row));
     }
   }

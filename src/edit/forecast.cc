@@ -5,6 +5,7 @@
 #include <map>
 #include <vector>
 
+#include "compute/cpu/product.h"
 #include "edit/tokens.h"
 #include "vae/vae.h"
 #include "weights/loader.h"
@@ -12,9 +13,6 @@
 
 namespace kontext {
 namespace {
-
-// Rows of a product that one decoding of its weights serves (kChunkRows of compute/cpu/product.cc).
-constexpr double kRowsPerDecoding = 2688;
 
 double SecondsSince(std::chrono::steady_clock::time_point begin) {
   return std::chrono::duration<double>(std::chrono::steady_clock::now() - begin).count();
@@ -123,6 +121,7 @@ Status MeasureBlock(const DitConfig& config, Ops& ops, Rates& rates) {
     side = std::min(side + side / 2, kMost);
   }
   // Of several, each kind of op at its fastest: what else ran meanwhile is not the machine's rate.
+  ops.SetPrecision(Precision::kExact);
   for (int i = 0; i < 2; ++i) {
     KX_RETURN_IF_ERROR(trial.Run(side, ops).status());
     KX_ASSIGN_OR_RETURN(const Rates now, RatesOfTrace(ops, side * side + 1));
@@ -132,6 +131,13 @@ Status MeasureBlock(const DitConfig& config, Ops& ops, Rates& rates) {
       rates.seconds_per_block_row = now.seconds_per_block_row;
     }
   }
+  ops.SetPrecision(Precision::kInt8);
+  for (int i = 0; i < 3; ++i) {  // the first run encodes the weights
+    KX_RETURN_IF_ERROR(trial.Run(side, ops).status());
+    KX_ASSIGN_OR_RETURN(const Rates now, RatesOfTrace(ops, side * side + 1));
+    if (i > 0) rates.linear_int8 = std::max(rates.linear_int8, now.linear);
+  }
+  ops.SetPrecision(Precision::kExact);
   return Status();
 }
 
@@ -207,14 +213,16 @@ Result<Rates> MeasureRates(const NetworkConfigs& configs, Ops& ops) {
 }
 
 Forecast Predict(const NetworkConfigs& c, const DitPlan& plan, Size size, const Rates& rates,
-                 double decode_per_element) {
+                 Precision precision, double decode_per_element) {
   const StepWork work = WorkOfStep(c.dit, plan);
-  const double decodings = std::max(1.0, static_cast<double>(plan.tokens()) / kRowsPerDecoding);
+  const double decodings =
+      std::max(1.0, static_cast<double>(plan.tokens()) / static_cast<double>(cpu::kChunkRows));
   const double elements = work.linear / 2 / static_cast<double>(plan.tokens());
   Forecast f;
-  f.step = work.linear / rates.linear + work.attention / rates.attention +
-           work.block_rows * rates.seconds_per_block_row +
-           elements * decodings * decode_per_element;
+  f.step = work.attention / rates.attention + work.block_rows * rates.seconds_per_block_row +
+           (precision == Precision::kInt8
+                ? work.linear / rates.linear_int8
+                : work.linear / rates.linear + elements * decodings * decode_per_element);
   const double pixels = static_cast<double>(size.width) * size.height;
   f.edit = static_cast<double>(plan.steps) * f.step + WorkBeforeSteps(c, plan) / rates.linear +
            pixels * ((plan.reference > 0 ? rates.encode_seconds_per_pixel : 0) +

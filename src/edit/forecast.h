@@ -27,6 +27,7 @@ double WorkBeforeSteps(const NetworkConfigs& configs, const DitPlan& plan);
 
 struct Rates {
   double linear = 0, attention = 0;     // operations a second
+  double linear_int8 = 0;               // of the products that may run in 8 bits, mode default
   double seconds_per_block_row = 0;     // norms, heads, gates
   double encode_seconds_per_pixel = 0;  // the autoencoder, small pictures
   double decode_seconds_per_pixel = 0;
@@ -37,9 +38,10 @@ Result<Rates> MeasureRates(const NetworkConfigs& configs, Ops& ops);
 struct Forecast {
   double step = 0, edit = 0;  // seconds
 };
-// `decode_per_element`: seconds that one weight costs beyond a bf16 one each time it is decoded.
+// `decode_per_element`: seconds that one weight costs beyond a bf16 one each time it is decoded; in
+// 8 bits none is.
 Forecast Predict(const NetworkConfigs& configs, const DitPlan& plan, Size size, const Rates& rates,
-                 double decode_per_element);
+                 Precision precision, double decode_per_element);
 
 // Seconds for one weight to become f32, on one thread.
 double DecodeSeconds(const WeightRows& rows);

@@ -52,8 +52,9 @@ class Fit(ProgramTest):
         self.assertIn("FLUX.1 Kontext", fit["model"])
         self.assertTrue(fit["computed"])
         rows = {(r["encoding"], r["width"]): r for r in fit["rows"] if r["width"] == r["height"]}
-        small = rows["int8 or fp8", 512]
-        self.assertEqual(small["verdict"], "streams")
+        small = rows["int8 (convert)", 512]
+        self.assertEqual((small["verdict"], small["mode"]), ("streams", "default"))
+        self.assertLess(small["seconds_per_step"], rows["bf16", 512]["seconds_per_step"])
         # spec: 11.90 G parameters, of which 3.25 G are modulations, used once
         self.assertAlmostEqual(small["weight_bytes"] / 1e9, 8.65, delta=0.1)
         self.assertAlmostEqual(rows["bf16", 512]["disk_bytes"] / 1e9, 33.7, delta=0.5)

@@ -14,7 +14,6 @@ namespace {
 // SPEED.md.
 constexpr int64_t kSlice = EncodedMatrix::kGranule;
 constexpr int64_t kBlockRows = 96;
-constexpr int64_t kChunkRows = 2688;     // 28 blocks
 constexpr int64_t kChunkColumns = 3072;  // a multiple of every panel width (12, 24, 48)
 
 int64_t RoundUp(int64_t n, int64_t multiple) { return CeilDiv(n, multiple) * multiple; }

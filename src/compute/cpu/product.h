@@ -18,6 +18,9 @@
 
 namespace kontext::cpu {
 
+// Rows of a product that one decoding of its weights serves: 28 blocks.
+inline constexpr int64_t kChunkRows = 2688;
+
 // The left operand: rows made of `taps` pieces of `piece` neighbouring values each. A matrix [T,K]
 // has one piece per row; the patch of a picture [h,w,C] has one piece of C values per place of the
 // kernel.
