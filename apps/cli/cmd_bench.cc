@@ -20,12 +20,16 @@ struct StepFlags {
 
 Json Rate(double rate) { return rate > 0 ? Json(rate * 1e-9) : Json(nullptr); }
 
-Json ToJson(const StepBench& b, Mode mode) {
+Json ToJson(const std::vector<OpTime>& times) {
   Json trace = Json::array();
-  for (const OpTime& t : b.trace) {
+  for (const OpTime& t : times) {
     trace.push_back(
         {{"op", t.op}, {"calls", t.calls}, {"seconds", t.seconds}, {"operations", t.operations}});
   }
+  return trace;
+}
+
+Json ToJson(const StepBench& b, Mode mode) {
   return {{"seconds", b.seconds},
           {"all_seconds", b.all_seconds},
           {"gops", b.operations / b.seconds * 1e-9},
@@ -39,7 +43,15 @@ Json ToJson(const StepBench& b, Mode mode) {
           {"dtype", b.dtype},
           {"threads", b.threads},
           {"tokens", b.tokens},
-          {"trace", trace}};
+          {"trace", ToJson(b.trace)}};
+}
+
+void Print(const std::vector<OpTime>& trace) {
+  std::printf("%-22s %8s %10s %10s\n", "op", "calls", "seconds", "Gop/s");
+  for (const OpTime& t : trace) {
+    std::printf("%-22s %8lld %10.3f %10.1f\n", t.op.c_str(), static_cast<long long>(t.calls),
+                t.seconds, t.operations / t.seconds * 1e-9);
+  }
 }
 
 void Print(const StepBench& b, Mode mode) {
@@ -63,11 +75,7 @@ void Print(const StepBench& b, Mode mode) {
   rate("u8s8", b.bare_u8s8);
   if (bare > 0)
     std::printf("the step reaches %.1f %% of the bare matmul\n", 100 * gops / (bare * 1e-9));
-  std::printf("%-22s %8s %10s %10s\n", "op", "calls", "seconds", "Gop/s");
-  for (const OpTime& t : b.trace) {
-    std::printf("%-22s %8lld %10.3f %10.1f\n", t.op.c_str(), static_cast<long long>(t.calls),
-                t.seconds, t.operations / t.seconds * 1e-9);
-  }
+  Print(b.trace);
 }
 
 int RunStep(StepFlags& f) {
@@ -96,6 +104,35 @@ int RunStep(StepFlags& f) {
   return 0;
 }
 
+struct DecodeFlags {
+  std::string size = "512x512";
+  bool json = false;
+  DecodeBenchOptions options;
+};
+
+int RunDecode(DecodeFlags& f) {
+  const Result<Size> size = ParseSize(f.size);
+  if (!size.ok()) return Report(size.status());
+  f.options.size = *size;
+  const Result<DecodeBench> bench = BenchDecode(f.options);
+  if (!bench.ok()) return Report(bench.status());
+  const double gops = bench->operations / bench->seconds * 1e-9;
+  if (f.json) {
+    std::printf("%s\n", Json{{"seconds", bench->seconds},
+                             {"all_seconds", bench->all_seconds},
+                             {"gops", gops},
+                             {"isa", bench->isa},
+                             {"trace", ToJson(bench->trace)}}
+                            .dump(2)
+                            .c_str());
+  } else {
+    std::printf("decoding %s: %.3f s, %.1f Gop/s, %s\n", f.size.c_str(), bench->seconds, gops,
+                bench->isa.c_str());
+    Print(bench->trace);
+  }
+  return 0;
+}
+
 }  // namespace
 
 void AddBench(CLI::App& app, Action& action) {
@@ -118,6 +155,20 @@ void AddBench(CLI::App& app, Action& action) {
   step->add_flag("--generate", flags->generate, "Without reference tokens");
   step->add_flag("--json", flags->json, "One JSON object");
   step->callback([flags, &action] { action = [flags] { return RunStep(*flags); }; });
+
+  auto decoding = std::make_shared<DecodeFlags>();
+  CLI::App* decode = c->add_subcommand("decode", "FLUX.1's autoencoder with random weights");
+  decode->add_option("--size", decoding->size, "WIDTHxHEIGHT of the picture (default 512x512)");
+  decode
+      ->add_option("--repeats", decoding->options.repeats,
+                   "Pictures measured after one warm-up (default 3)")
+      ->check(CLI::Range(1, 1000));
+  decode->add_option("--backend", decoding->options.backend, "cpu or reference");
+  decode->add_option("--dtype", decoding->options.dtype,
+                     "bf16 or f32 (default: what suits the processor)");
+  decode->add_option("--threads", decoding->options.threads, "Threads (default: all)");
+  decode->add_flag("--json", decoding->json, "One JSON object");
+  decode->callback([decoding, &action] { action = [decoding] { return RunDecode(*decoding); }; });
 }
 
 }  // namespace kontext::cli

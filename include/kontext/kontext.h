@@ -216,6 +216,22 @@ struct StepBench {
 // matrix product beside it in the same run.
 Result<StepBench> BenchStep(const StepBenchOptions& options);
 
+struct DecodeBenchOptions {
+  Size size{512, 512};
+  int repeats = 3;
+  std::string backend, dtype;  // as in EngineOptions
+  int threads = 0;
+};
+struct DecodeBench {
+  double seconds = 0;  // median of one picture
+  std::vector<double> all_seconds;
+  double operations = 0;  // of one picture
+  std::string isa;
+  std::vector<OpTime> trace;
+};
+// FLUX.1's autoencoder with random weights: latents to a picture.
+Result<DecodeBench> BenchDecode(const DecodeBenchOptions& options);
+
 }  // namespace kontext
 
 #endif  // KONTEXT_KONTEXT_H_

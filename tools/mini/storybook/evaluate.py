@@ -77,7 +77,7 @@ def choose_engine(a) -> Engine:
     if a.ceiling:
         return CeilingEngine(a.model)
     if a.kontext:
-        return KontextEngine(a.kontext, a.model, a.steps, a.guidance, a.threads, a.mask)
+        return KontextEngine(a.kontext, a.model, a.steps, a.guidance, a.threads, a.mask, a.mode)
     return DiffusersEngine(a.model, a.steps, a.guidance)
 
 
@@ -95,6 +95,7 @@ def arguments(argv=None) -> argparse.Namespace:
     p.add_argument("--threads", type=int, help="of PyTorch, or of the command (default: theirs)")
     p.add_argument("--mask", type=int, metavar="PX",
                    help="with --kontext: mask what the drawings say should change, grown and feathered by PX")
+    p.add_argument("--mode", default="exact", help="with --kontext: exact, default, balanced or fast (default: %(default)s)")
     p.add_argument("--json", type=pathlib.Path, help="keep the verdicts here")
     p.add_argument("--against", type=pathlib.Path, help="verdicts kept before, to compare with")
     p.add_argument("--sheet", type=pathlib.Path, help="PNG of all cases, each a column: source, made, target")

@@ -1,4 +1,5 @@
-// kontext.h's BenchStep: one edit step of full-width FLUX with random weights.
+// kontext.h's BenchStep and BenchDecode: a step of full-width FLUX, and its autoencoder, with
+// random weights.
 #include <algorithm>
 #include <chrono>
 #include <map>
@@ -11,6 +12,7 @@
 #include "edit/plan.h"
 #include "edit/tokens.h"
 #include "kontext/kontext.h"
+#include "vae/vae.h"
 #include "weights/loader.h"
 #include "weights/random_source.h"
 
@@ -29,18 +31,12 @@ double Median(std::vector<double> values) {
 }
 
 Status CheckOptions(const StepBenchOptions& o) {
-  const EditLimits limits;
   if (o.double_blocks < 0 || o.double_blocks > 19 || o.single_blocks < 0 || o.single_blocks > 38 ||
       o.double_blocks + o.single_blocks == 0) {
     return Usage("blocks {},{}: must be 0..19 double and 0..38 single ones, not both 0",
                  o.double_blocks, o.single_blocks);
   }
-  if (o.size.width % limits.multiple || o.size.height % limits.multiple ||
-      o.size.width < limits.min_side || o.size.height < limits.min_side ||
-      o.size.width > limits.max_side || o.size.height > limits.max_side) {
-    return Usage("size {}x{}: both sides must be multiples of {} and {}..{}", o.size.width,
-                 o.size.height, limits.multiple, limits.min_side, limits.max_side);
-  }
+  KX_RETURN_IF_ERROR(CheckSize(o.size, EditLimits{}));
   if (o.repeats < 1) return Usage("repeats {}: must be at least 1", o.repeats);
   return Status();
 }
@@ -148,6 +144,38 @@ Result<StepBench> BenchStep(const StepBenchOptions& o) {
   bench.operations = OperationsPerStep(bench.trace, o.repeats);
   bench.dtype = std::string(Name(ops->activation_dtype()));
   bench.threads = o.threads > 0 ? o.threads : AvailableThreads();
+  return bench;
+}
+
+Result<DecodeBench> BenchDecode(const DecodeBenchOptions& o) {
+  KX_RETURN_IF_ERROR(CheckSize(o.size, EditLimits{}));
+  if (o.repeats < 1) return Usage("repeats {}: must be at least 1", o.repeats);
+  const ThreadScope threads(o.threads);
+  KX_ASSIGN_OR_RETURN(const auto ops, MakeOps({o.backend, o.dtype}));
+  const VaeConfig config;  // FLUX.1's own
+  VaeWeights weights;
+  RandomSource source(DType::kBF16);
+  KX_RETURN_IF_ERROR(
+      LoadWeights([&](WeightVisitor& v) { VisitVae(config, weights, v); }, source, *ops));
+  const int64_t height = o.size.height, width = o.size.width, factor = config.factor();
+  KX_ASSIGN_OR_RETURN(
+      const Tensor latents,
+      Filled("bench.latents", {height / factor, width / factor, config.latent_channels}));
+  KX_ASSIGN_OR_RETURN(Tensor picture, Tensor::Allocate(DType::kF32, {height, width, 3}));
+
+  DecodeBench bench;
+  for (int i = 0; i <= o.repeats; ++i) {  // the first warms up
+    if (i == 1) ops->StartTrace();
+    const auto begin = std::chrono::steady_clock::now();
+    KX_RETURN_IF_ERROR(
+        DecodeLatents(config, weights, latents.view(), *ops, nullptr, picture.view()));
+    if (i > 0) bench.all_seconds.push_back(SecondsSince(begin));
+  }
+  KX_ASSIGN_OR_RETURN(const cpu::CpuFeatures features, cpu::UsableCpuFeatures());
+  bench.isa = cpu::NameOf(features);
+  bench.trace = ToOpTimes(ops->trace());
+  bench.seconds = Median(bench.all_seconds);
+  bench.operations = OperationsPerStep(bench.trace, o.repeats);
   return bench;
 }
 
