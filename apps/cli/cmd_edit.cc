@@ -25,7 +25,7 @@ struct EditFlags {
   int count = 1, steps = 0;
   float guidance = 0, true_cfg = 1;
   Like like = Like::kOurs;
-  Mode mode = Mode::kExact;
+  Mode mode = EditRequest{}.mode;
   bool keep_alpha = false, keep_size = false, json = false, quiet = false;
   int verbose = 0;
   CLI::App* command = nullptr;

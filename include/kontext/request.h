@@ -81,7 +81,7 @@ struct EditRequest {
   float true_cfg = 1.0f;                // above 1, and with a negative prompt: two passes a step
   std::optional<std::string> negative;  // "" counts as given
   Like like = Like::kOurs;
-  Mode mode = Mode::kExact;
+  Mode mode = Mode::kDefault;
   bool keep_reference_size = false;  // use references as they are (sides cut to multiples of 16)
   // Keeps a part of the first reference: the output then has that picture's own size, and where the
   // mask is 0 its own bytes (docs/masks.md). Of the picture's size, or of its aspect.

@@ -32,6 +32,7 @@ std::vector<GoldenCase> GoldenCases() {
     golden.name = c.at("name");
     golden.bf16_psnr_db = c.at("bf16_psnr_db");
     EditRequest& r = golden.request;
+    r.mode = Mode::kExact;  // as Diffusers computes
     r.prompt = c.at("prompt");
     r.seed = c.at("seed").get<uint64_t>();
     r.steps = c.at("steps").get<int>();
