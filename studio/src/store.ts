@@ -105,7 +105,7 @@ const whenUp = () => new Promise<void>(resolve => {
 });
 
 // Sent once more when the server is back; its key makes sure that it is accepted once.
-async function stubbornly<T>(work: () => Promise<T>): Promise<T> {
+async function retryOnce<T>(work: () => Promise<T>): Promise<T> {
   try {
     return await work();
   } catch (error) {
@@ -253,14 +253,11 @@ export async function renameTurn(turn: Turn, name: string): Promise<void> {
   if (await attempt(() => api.renameTurn(id, turn.id, name.trim()))) await refresh();
 }
 
-const lastDeletions: number[] = [];
-
 export async function deleteTurn(turn: Turn): Promise<void> {
   const id = project.value?.id;
   if (!id) return;
   const deleted = await attempt(() => api.deleteTurn(id, turn.id));
   if (!deleted) return;
-  lastDeletions.push(deleted.deletion);
   const parent = turnKey(turn.parent);
   await refresh();
   if (nodes.value.some(n => n.key === parent)) select(parent);
@@ -273,8 +270,6 @@ export async function restoreTurns(deletion: number): Promise<void> {
   if (!id) return;
   const back = await attempt(() => api.restoreTurns(id, deletion));
   if (!back) return;
-  const at = lastDeletions.indexOf(deletion);
-  if (at >= 0) lastDeletions.splice(at, 1);
   const before = new Set(project.value?.turns.map(t => t.id));
   project.value = back;
   const first = back.turns.find(t => !before.has(t.id));
@@ -284,13 +279,11 @@ export async function restoreTurns(deletion: number): Promise<void> {
 export async function purge(): Promise<void> {
   const id = project.value?.id;
   const left = id && (await attempt(() => api.purge(id)));
-  if (!left) return;
-  lastDeletions.length = 0;
-  project.value = left;
+  if (left) project.value = left;
 }
 
 export function undo(): void {
-  const last = lastDeletions[lastDeletions.length - 1] ?? project.value?.deleted[0]?.deletion;
+  const last = project.value?.deleted[0]?.deletion;  // the server gives the last first
   if (last !== undefined) void restoreTurns(last);
 }
 
@@ -301,7 +294,7 @@ export async function submit(fields: EditFields): Promise<boolean> {
   const into = project.value ?? (await newProject(nameFrom(fields.prompt, 'Untitled')));
   if (!into) return false;
   const from = base.value, key = newIdempotencyKey();
-  const edit = await attempt(() => stubbornly(() => api.edit(into.id, from ? from.id : null, fields, key)));
+  const edit = await attempt(() => retryOnce(() => api.edit(into.id, from ? from.id : null, fields, key)));
   if (edit) follow(edit);
   return edit !== undefined;
 }
@@ -310,7 +303,7 @@ export async function again(turn: Turn, n: number): Promise<void> {
   const id = project.value?.id;
   if (!id) return;
   const key = newIdempotencyKey();
-  const edit = await attempt(() => stubbornly(() => api.again(id, turn.id, { n }, key)));
+  const edit = await attempt(() => retryOnce(() => api.again(id, turn.id, { n }, key)));
   if (edit) follow(edit);
 }
 
