@@ -1,6 +1,7 @@
 # Run by cmake -P: builds the studio with NPM into FOLDER and writes the C++ source OUT with its files. STAMP is written
 # only when the studio is in it.
 cmake_minimum_required(VERSION 3.25)
+include(${CMAKE_CURRENT_LIST_DIR}/embed.cmake)
 file(REMOVE_RECURSE ${FOLDER})
 file(MAKE_DIRECTORY ${FOLDER})
 set(reason "")
@@ -59,9 +60,7 @@ foreach(file ${files})
   endif()
   math(EXPR at "${at} + 1")
   list(GET types ${at} type)
-  file(READ ${FOLDER}/${file} hex HEX)
-  string(REGEX REPLACE "(................................................................)" "\\1\n" hex "${hex}")
-  string(REGEX REPLACE "([0-9a-f][0-9a-f])" "0x\\1," hex "${hex}")
+  kx_bytes(${FOLDER}/${file} hex)
   string(APPEND arrays "const unsigned char kFile${number}[] = {\n${hex}};\n")
   string(APPEND rows "      {\"${file}\", \"${type}\", Text(kFile${number})},\n")
   math(EXPR number "${number} + 1")

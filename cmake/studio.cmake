@@ -14,7 +14,7 @@ function(kx_studio out)
     COMMAND ${CMAKE_COMMAND} -DNPM=${NPM} -DSTUDIO=${studio} -DFOLDER=${CMAKE_CURRENT_BINARY_DIR}/studio
             -DOUT=${out} -DSTAMP=${stamp} -P ${PROJECT_SOURCE_DIR}/cmake/embed_studio.cmake
     DEPENDS ${sources} ${studio}/package-lock.json ${studio}/package.json ${studio}/index.html ${studio}/vite.config.ts
-            ${studio}/tsconfig.json ${PROJECT_SOURCE_DIR}/cmake/embed_studio.cmake
+            ${studio}/tsconfig.json ${PROJECT_SOURCE_DIR}/cmake/embed_studio.cmake ${PROJECT_SOURCE_DIR}/cmake/embed.cmake
     COMMENT "Building the studio" VERBATIM)
   add_custom_target(studio DEPENDS ${stamp})
 endfunction()
