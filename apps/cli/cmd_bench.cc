@@ -133,6 +133,17 @@ int RunDecode(DecodeFlags& f) {
   return 0;
 }
 
+// What all measurements take.
+template <class Flags>
+void AddMeasuring(CLI::App& c, Flags& flags, const std::string& what) {
+  c.add_option("--repeats", flags.options.repeats, what + " measured after one warm-up (default 3)")
+      ->check(CLI::Range(1, 1000));
+  c.add_option("--backend", flags.options.backend, "cpu or reference");
+  c.add_option("--dtype", flags.options.dtype, "bf16 or f32 (default: what suits the processor)");
+  c.add_option("--threads", flags.options.threads, "Threads (default: all)");
+  c.add_flag("--json", flags.json, "One JSON object");
+}
+
 }  // namespace
 
 void AddBench(CLI::App& app, Action& action) {
@@ -145,29 +156,14 @@ void AddBench(CLI::App& app, Action& action) {
                    "Double and single blocks (default 2,4; the real model has 19,38)");
   step->add_option("--size", flags->size, "WIDTHxHEIGHT of target and reference (default 512x512)");
   AddMode(*step, flags->options.mode);
-  step->add_option("--repeats", flags->options.repeats,
-                   "Steps measured after one warm-up (default 3)")
-      ->check(CLI::Range(1, 1000));
-  step->add_option("--backend", flags->options.backend, "cpu or reference");
-  step->add_option("--dtype", flags->options.dtype,
-                   "bf16 or f32 (default: what suits the processor)");
-  step->add_option("--threads", flags->options.threads, "Threads (default: all)");
+  AddMeasuring(*step, *flags, "Steps");
   step->add_flag("--generate", flags->generate, "Without reference tokens");
-  step->add_flag("--json", flags->json, "One JSON object");
   step->callback([flags, &action] { action = [flags] { return RunStep(*flags); }; });
 
   auto decoding = std::make_shared<DecodeFlags>();
   CLI::App* decode = c->add_subcommand("decode", "FLUX.1's autoencoder with random weights");
   decode->add_option("--size", decoding->size, "WIDTHxHEIGHT of the picture (default 512x512)");
-  decode
-      ->add_option("--repeats", decoding->options.repeats,
-                   "Pictures measured after one warm-up (default 3)")
-      ->check(CLI::Range(1, 1000));
-  decode->add_option("--backend", decoding->options.backend, "cpu or reference");
-  decode->add_option("--dtype", decoding->options.dtype,
-                     "bf16 or f32 (default: what suits the processor)");
-  decode->add_option("--threads", decoding->options.threads, "Threads (default: all)");
-  decode->add_flag("--json", decoding->json, "One JSON object");
+  AddMeasuring(*decode, *decoding, "Pictures");
   decode->callback([decoding, &action] { action = [decoding] { return RunDecode(*decoding); }; });
 }
 

@@ -45,19 +45,16 @@ LoraChoice ParseLora(const std::string& text) {
   return {text};
 }
 
-const std::map<std::string, Mode> kModes = {{"exact", Mode::kExact},
-                                            {"default", Mode::kDefault},
-                                            {"balanced", Mode::kBalanced},
-                                            {"fast", Mode::kFast}};
-
 }  // namespace
 
 void AddMode(CLI::App& c, Mode& mode) {
+  std::map<std::string, Mode> modes;
+  for (const Mode m : kModes) modes[NameOf(m)] = m;
   c.add_option("--mode", mode,
                "exact: no approximation; default: the transformer's blocks multiply in 8 bits; "
                "balanced, fast: about two and four times as fast, by fewer "
                "passes of the transformer")
-      ->transform(CLI::CheckedTransformer(kModes))
+      ->transform(CLI::CheckedTransformer(modes))
       ->default_str(NameOf(mode));
 }
 

@@ -2,6 +2,7 @@
 #ifndef KONTEXT_REQUEST_H_
 #define KONTEXT_REQUEST_H_
 
+#include <array>
 #include <cstdint>
 #include <optional>
 #include <string>
@@ -48,6 +49,7 @@ enum class Mode {
   kBalanced,  // fewer passes of the transformer: about twice as fast
   kFast,      // about four times as fast
 };
+inline constexpr std::array kModes = {Mode::kExact, Mode::kDefault, Mode::kBalanced, Mode::kFast};
 std::string NameOf(Mode mode);  // "exact", "default", "balanced", "fast"
 
 // An adapter to put on the model: a LoRA, LoHa, LoKr or difference file, under any of the names in

@@ -42,7 +42,7 @@ Result<Like> LikeOf(const std::string& name) {
 }
 
 Result<Mode> ModeOf(const std::string& name) {
-  for (const Mode mode : {Mode::kExact, Mode::kDefault, Mode::kBalanced, Mode::kFast}) {
+  for (const Mode mode : kModes) {
     if (name == NameOf(mode)) return mode;
   }
   return BadInput("{}: \"mode\" {} is unknown", kWhat, Quoted(name));

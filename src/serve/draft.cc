@@ -8,14 +8,12 @@
 namespace kontext::serve {
 namespace {
 
-constexpr int kMostPictures = 16;  // of one edit over the network
 constexpr std::array<std::pair<std::string_view, Like>, 5> kLikes = {
     {{"ours", Like::kOurs},
      {"bfl", Like::kBfl},
      {"diffusers", Like::kDiffusers},
      {"comfyui", Like::kComfyUi},
      {"sdcpp", Like::kSdCpp}}};
-constexpr std::array kModes = {Mode::kExact, Mode::kDefault, Mode::kBalanced, Mode::kFast};
 
 // Reads one object's fields, remembers what is wrong with them.
 class Reader {

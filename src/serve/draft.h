@@ -9,6 +9,8 @@
 
 namespace kontext::serve {
 
+inline constexpr int kMostPictures = 16;  // of one edit over the network
+
 struct FieldError {
   std::string field, message;
 };

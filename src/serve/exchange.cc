@@ -5,7 +5,6 @@
 #include <Poco/Net/NameValueCollection.h>
 #include <Poco/URI.h>
 
-#include <random>
 #include <sstream>
 
 #include "base/status.h"
@@ -18,7 +17,7 @@ constexpr int kMostParts = 64;
 
 Exchange::Exchange(Queue& q, Poco::Net::HTTPServerRequest& in, Poco::Net::HTTPServerResponse& out)
     : queue(q), request(in), response(out), method(in.getMethod()) {
-  id = fmt::format("{:08x}{:08x}", std::random_device()(), std::random_device()());
+  id = RandomHex(16);
   const Poco::URI uri(request.getURI());
   uri.getPathSegments(path);
   for (const auto& [name, value] : uri.getQueryParameters()) query[name] = value;

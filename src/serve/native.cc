@@ -166,7 +166,7 @@ void SendModel(Exchange& x) {
                  {"max_side", l.max_side},
                  {"max_pixels", l.max_pixels},
                  {"max_steps", l.max_steps},
-                 {"max_count", 16},
+                 {"max_count", kMostPictures},
                  {"max_images", l.max_images},
                  {"max_prompt_bytes", l.max_prompt_bytes},
                  {"max_body_bytes", x.queue.options().max_body_bytes}}}});

@@ -177,14 +177,15 @@ void AnswerStream(Exchange& x, const Wish& wish, StoredEdit edit) {
   }
   if (edit.state != "ready")
     return event("error", {{"error", {{"message", edit.error_message}, {"code", edit.state}}}});
+  const auto usage = Usage(x, edit, 1);
+  if (!usage.ok()) return;
   for (const StoredImage& image : edit.images) {
     const auto picture = Encoded(x, wish, image);
-    auto usage = Usage(x, edit, 1);
-    if (!picture.ok() || !usage.ok()) return;
+    if (!picture.ok()) return;
     Json done = Described(wish, edit);
     done["b64_json"] = *picture;
     done["created_at"] = static_cast<int64_t>(edit.finished);
-    done["usage"] = *std::move(usage);
+    done["usage"] = *usage;
     event(wish.kind + ".completed", std::move(done));
   }
 }

@@ -3,7 +3,6 @@
 #include <algorithm>
 #include <chrono>
 #include <fstream>
-#include <random>
 
 #include "base/status.h"
 
@@ -16,10 +15,6 @@ constexpr size_t kMostName = 160;  // bytes; a file name has 255
 constexpr const char* kEnding = ".kontext";
 constexpr const char* kDeleted = ".deleted";
 constexpr size_t kIdDigits = 12;
-
-std::string NewId() {
-  return fmt::format("{:08x}{:04x}", std::random_device()(), std::random_device()() & 0xffff);
-}
 
 // Bytes of whole characters, at most `most`.
 std::string Cut(const std::string& text, size_t most) {
@@ -117,7 +112,7 @@ Result<ProjectInfo> Projects::Create(const std::string& owner, const std::string
   std::error_code error;
   fs::create_directories(FolderOf(owner), error);
   if (error) return BadInput("{}: {}", FolderOf(owner).string(), error.message());
-  const std::string id = NewId();
+  const std::string id = RandomHex(kIdDigits);
   const fs::path path = FolderOf(owner) / (AsFileName(name) + "." + id + kEnding);
   KX_RETURN_IF_ERROR(Tree::OpenOrCreate(path.string()).status());
   return Find(owner, id, false);
@@ -128,7 +123,7 @@ Result<ProjectInfo> Projects::Adopt(const std::string& owner, const std::string&
   const std::lock_guard lock(mutex_);
   std::error_code error;
   fs::create_directories(FolderOf(owner), error);
-  const std::string id = NewId();
+  const std::string id = RandomHex(kIdDigits);
   const fs::path begun = FolderOf(owner) / (id + ".begun");
   const auto check = [&]() -> Status {
     std::ofstream out(begun, std::ios::binary);
@@ -165,7 +160,7 @@ Status Projects::SetDeleted(const std::string& owner, const std::string& id, boo
 Result<fs::path> Projects::Snapshot(const std::string& owner, const std::string& id) {
   KX_ASSIGN_OR_RETURN(const Opened opened, Open(owner, id));
   KX_RETURN_IF_ERROR(opened.tree.Turns().status());  // takes back what a crash left half written
-  const fs::path copy = FolderOf(owner) / (NewId() + ".copy");
+  const fs::path copy = FolderOf(owner) / (RandomHex(kIdDigits) + ".copy");
   std::error_code error;
   fs::copy_file(opened.info.path, copy, error);
   if (error) return NoSpace("{}: {}", copy.string(), error.message());

@@ -26,13 +26,6 @@ const char* StageName(Stage stage) {
   return "";
 }
 
-std::string NewId() {
-  std::random_device device;
-  std::string id;
-  for (int i = 0; i < 4; ++i) id += fmt::format("{:08x}", device());
-  return id;
-}
-
 }  // namespace
 
 double Now() {
@@ -151,7 +144,7 @@ Queue::Refusal Queue::Submit(const Draft& draft, StoredEdit& edit, std::string& 
     return Refusal::kBusy;
   }
   edit = StoredEdit();
-  edit.id = NewId();
+  edit.id = RandomHex(32);
   edit.owner = draft.owner;
   edit.state = "queued";
   edit.created = Now();

@@ -6,6 +6,7 @@
 #include <cstring>
 #include <filesystem>
 #include <mutex>
+#include <random>
 
 #include "serve/statement.h"
 #include "serve/store.h"
@@ -323,6 +324,13 @@ std::string HashOf(const std::string& bytes) {
   std::string text;
   for (unsigned int i = 0; i < size; ++i) text += fmt::format("{:02x}", digest[i]);
   return text;
+}
+
+std::string RandomHex(size_t digits) {
+  std::random_device device;
+  std::string text;
+  while (text.size() < digits) text += fmt::format("{:08x}", device());
+  return text.substr(0, digits);
 }
 
 Result<std::unique_ptr<Store>> OpenSqliteStore(const std::string& folder) {

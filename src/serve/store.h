@@ -72,6 +72,8 @@ Result<std::unique_ptr<Store>> OpenSqliteStore(const std::string& folder);
 
 // 64 hexadecimal digits.
 std::string HashOf(const std::string& bytes);
+// So many random ones: a name that nothing else has.
+std::string RandomHex(size_t digits);
 
 }  // namespace kontext::serve
 
