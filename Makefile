@@ -25,8 +25,11 @@ test: setup build
 	tools/setup.sh tests
 	ctest --test-dir build --output-on-failure --parallel 1
 
-# Beside the tests: every fuzz target for a bounded time, with clang's libFuzzer.
+# Beside the tests: thousands of edits, kills and waiting clients at the server; every fuzz target for a bounded time, with
+# clang's libFuzzer.
 test-full: test
+	KONTEXT=$(CURDIR)/build/kontext KONTEXT_SOURCE=$(CURDIR) PYTHONPATH=tests/pipeline:tests/serve \
+	  python3 -m unittest -v endurance
 	tools/setup.sh checks
 	CC=clang CXX=clang++ cmake -S . -B build-fuzz -G Ninja -DCMAKE_CXX_FLAGS=-fsanitize=fuzzer-no-link \
 	  -DKONTEXT_BUILD_FUZZERS=ON -DKONTEXT_SANITIZE=ON -DKONTEXT_BUILD_BENCH=OFF

@@ -54,7 +54,8 @@ class Maker {
     return Status();
   }
 
-  Status Attention(const char* name, int64_t heads, int64_t tokens, int64_t channels) {
+  Status Attention(const char* name, int64_t heads, int64_t tokens, int64_t channels,
+                   Precision coarsest) {
     const Shape shape{heads, tokens, channels};
     KX_ASSIGN_OR_RETURN(const Shared q, Make(ops_.activation_dtype(), shape));
     KX_ASSIGN_OR_RETURN(const Shared k, Make(ops_.activation_dtype(), shape));
@@ -63,6 +64,7 @@ class Maker {
                         Make(ops_.activation_dtype(), {tokens, heads * channels}));
     AttentionOptions o;
     o.scale = 1.0f / std::sqrt(static_cast<float>(channels));
+    o.coarsest = coarsest;
     Case c{name,
            fmt::format("{} heads, T {}, Dh {}", heads, tokens, channels),
            4.0 * Double(heads * tokens * tokens * channels),
@@ -137,11 +139,11 @@ Status AddProducts(Maker& m) {
   KX_RETURN_IF_ERROR(m.Linear("LinearGatedAdd single linear2", 2560, 15360, 3072, kNone, true));
   KX_RETURN_IF_ERROR(m.Linear("Linear modulation, 28 steps", 28, 3072, 18432, kNone, false));
   KX_RETURN_IF_ERROR(m.Linear("Linear mini mlp", 176, 256, 1024, Activation::kGeluTanh, false));
-  KX_RETURN_IF_ERROR(m.Attention("Attention 512 edit", 24, 2560, 128));
-  KX_RETURN_IF_ERROR(m.Attention("Attention 1024 edit", 4, 8704, 128));
-  KX_RETURN_IF_ERROR(m.Attention("Attention T5", 64, 512, 64));
-  KX_RETURN_IF_ERROR(m.Attention("Attention VAE 512", 1, 4096, 512));
-  return m.Attention("Attention mini", 4, 176, 64);
+  KX_RETURN_IF_ERROR(m.Attention("Attention 512 edit", 24, 2560, 128, Precision::kInt8));
+  KX_RETURN_IF_ERROR(m.Attention("Attention 1024 edit", 4, 8704, 128, Precision::kInt8));
+  KX_RETURN_IF_ERROR(m.Attention("Attention T5", 64, 512, 64, Precision::kExact));
+  KX_RETURN_IF_ERROR(m.Attention("Attention VAE 512", 1, 4096, 512, Precision::kExact));
+  return m.Attention("Attention mini", 4, 176, 64, Precision::kInt8);
 }
 
 Status AddConvolutions(Maker& m) {

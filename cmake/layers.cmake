@@ -30,7 +30,8 @@ function(kx_tests name)
   target_include_directories(${name} PRIVATE ${PROJECT_SOURCE_DIR}/src ${PROJECT_SOURCE_DIR}/tests)
   target_compile_definitions(${name} PRIVATE KX_SOURCE_DIR="${PROJECT_SOURCE_DIR}")
   target_link_libraries(${name} PRIVATE kontext_internal GTest::gtest GTest::gmock GTest::gtest_main ${A_LINK} kx_warnings)
-  gtest_discover_tests(${name} DISCOVERY_TIMEOUT 60 PROPERTIES LABELS "${A_LABELS}" TIMEOUT 600)
+  gtest_discover_tests(${name} DISCOVERY_TIMEOUT 60 PROPERTIES LABELS "${A_LABELS}" TIMEOUT 600
+                       ENVIRONMENT GOMP_SPINCOUNT=2000)  # as the command does (apps/cli/spinning.h)
   foreach(label ${A_LABELS})  # all programs of a label at once: .ci/run builds some labels only
     if(NOT TARGET tests_${label})
       add_custom_target(tests_${label})

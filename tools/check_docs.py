@@ -19,7 +19,7 @@ DOCUMENTS = ("README.md", "AGENTS.md", "HACKING.md", "SPEED.md", "docs/*.md", "m
              "tools/*/README.md")
 CODE = ("CMakeLists.txt", "CMakePresets.json", "Makefile", "cmake/*.cmake", ".ci/run", *(
     f"{top}/**/*{suffix}" for top in ("src", "include", "apps", "bench", "tests", "tools")
-    for suffix in (".h", ".cc", ".py", ".sh", ".txt", ".json")))
+    for suffix in (".h", ".cc", ".py", ".sh", ".mjs", ".txt", ".json")))
 BASES = ("", "src", "src/*", "include", "apps", "models/mini", "models/mini/*")
 # What a command writes, or a user brings: not part of the tree.
 NOT_OURS = re.compile(r"(build[\w-]*|\.venv[\w-]*|out|share|bin|lib|include)/.*|.*\.(png|jpe?g|webp)|.*<.*|~?/.*|\.\./.*|(.*/)?foo\w*\.\w+")

@@ -10,10 +10,11 @@ packages="g++ make cmake ninja-build pkg-config python3 git
   libpng-dev libjpeg62-turbo-dev libwebp-dev liblcms2-dev libexif-dev libssl-dev libpoco-dev libsqlite3-dev libgtest-dev libgmock-dev"
 # clang for the fuzzers, libomp-dev because it then compiles our OpenMP code, venv for tools/onednn3.sh, ccache because
 # the same files are built against two versions of oneDNN.
-# chromium runs the studio's tests. npm builds the studio; any Node from 18 on will do, so a newer one is left alone.
+# chromium runs the studio's tests, openssl makes certificates for those of HTTPS, python3-venv holds the clients of tests/clients. npm builds the studio; any Node from 18 on
+# will do, so a newer one is left alone.
 case "${1:-}" in
-  tests) packages="$packages chromium" ;;
-  checks) packages="$packages chromium clang clang-format clang-tidy libomp-dev python3-venv ccache" ;;
+  tests) packages="$packages chromium openssl python3-venv" ;;
+  checks) packages="$packages chromium openssl clang clang-format clang-tidy libomp-dev python3-venv ccache" ;;
 esac
 command -v npm >/dev/null 2>&1 || packages="$packages nodejs npm"
 

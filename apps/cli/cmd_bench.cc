@@ -23,8 +23,12 @@ Json Rate(double rate) { return rate > 0 ? Json(rate * 1e-9) : Json(nullptr); }
 Json ToJson(const std::vector<OpTime>& times) {
   Json trace = Json::array();
   for (const OpTime& t : times) {
-    trace.push_back(
-        {{"op", t.op}, {"calls", t.calls}, {"seconds", t.seconds}, {"operations", t.operations}});
+    trace.push_back({{"op", t.op},
+                     {"result", t.result},
+                     {"calls", t.calls},
+                     {"seconds", t.seconds},
+                     {"operations", t.operations},
+                     {"bytes", t.bytes}});
   }
   return trace;
 }
@@ -47,10 +51,11 @@ Json ToJson(const StepBench& b, Mode mode) {
 }
 
 void Print(const std::vector<OpTime>& trace) {
-  std::printf("%-22s %8s %10s %10s\n", "op", "calls", "seconds", "Gop/s");
+  std::printf("%-20s %-16s %6s %9s %8s %8s\n", "op", "result", "calls", "seconds", "Gop/s", "GB");
   for (const OpTime& t : trace) {
-    std::printf("%-22s %8lld %10.3f %10.1f\n", t.op.c_str(), static_cast<long long>(t.calls),
-                t.seconds, t.operations / t.seconds * 1e-9);
+    std::printf("%-20s %-16s %6lld %9.3f %8.1f %8.2f\n", t.op.c_str(), t.result.c_str(),
+                static_cast<long long>(t.calls), t.seconds, t.operations / t.seconds * 1e-9,
+                t.bytes * 1e-9);
   }
 }
 
@@ -155,6 +160,8 @@ void AddBench(CLI::App& app, Action& action) {
   step->add_option("--blocks", flags->blocks,
                    "Double and single blocks (default 2,4; the real model has 19,38)");
   step->add_option("--size", flags->size, "WIDTHxHEIGHT of target and reference (default 512x512)");
+  step->add_option("--text", flags->options.text_tokens, "Text tokens (default 512)")
+      ->check(CLI::Range(1, 512));
   AddMode(*step, flags->options.mode);
   AddMeasuring(*step, *flags, "Steps");
   step->add_flag("--generate", flags->generate, "Without reference tokens");

@@ -57,6 +57,7 @@ Json ToJson(const Fit& f) {
           {"linear_gops", f.linear_rate * 1e-9},
           {"int8_gops", f.int8_rate * 1e-9},
           {"attention_gops", f.attention_rate * 1e-9},
+          {"int8_attention_gops", f.int8_attention_rate * 1e-9},
           {"error", f.error},
           {"calibration_seconds", f.seconds},
           {"steps", f.steps},
@@ -66,14 +67,14 @@ Json ToJson(const Fit& f) {
 void Print(const Fit& f) {
   std::printf("%s on %s, %s of memory\n", f.model.c_str(), f.machine.c_str(),
               Bytes(f.memory_bytes).c_str());
-  std::printf("products %.0f Gop/s, in 8 bits %.0f, attention %.0f: %s (%.1f s)\n",
-              f.linear_rate * 1e-9, f.int8_rate * 1e-9, f.attention_rate * 1e-9, f.source.c_str(),
-              f.seconds);
-  std::printf("%-7s %-22s %10s %10s %10s %10s  %-8s %10s %12s\n", "mode", "encoding", "size",
+  std::printf("products %.0f Gop/s, attention %.0f; in 8 bits %.0f and %.0f: %s (%.1f s)\n",
+              f.linear_rate * 1e-9, f.attention_rate * 1e-9, f.int8_rate * 1e-9,
+              f.int8_attention_rate * 1e-9, f.source.c_str(), f.seconds);
+  std::printf("%-8s %-22s %10s %10s %10s %10s  %-8s %10s %12s\n", "mode", "encoding", "size",
               "memory", "weights", "disk", "verdict", "a step",
               fmt::format("{} steps", f.steps).c_str());
   for (const FitRow& r : f.rows) {
-    std::printf("%-7s %-22s %10s %10s %10s %10s  %-8s %10s %12s\n", r.mode.c_str(),
+    std::printf("%-8s %-22s %10s %10s %10s %10s  %-8s %10s %12s\n", r.mode.c_str(),
                 r.encoding.c_str(), fmt::format("{}x{}", r.size.width, r.size.height).c_str(),
                 Bytes(r.anonymous_bytes).c_str(), Bytes(r.weight_bytes).c_str(),
                 Bytes(r.disk_bytes).c_str(), r.verdict.c_str(),

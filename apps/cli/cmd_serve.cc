@@ -78,6 +78,13 @@ void AddServe(CLI::App& app, Action& action) {
   c->add_option("--keep", flags->keep, "Of pictures, as 10GiB; the oldest ended edits go first");
   c->add_option("--filter-before", o.filter_before, "Program that sees each prompt first");
   c->add_option("--filter-after", o.filter_after, "Program that sees each picture first");
+  c->add_flag("--review", o.review, "Hold each picture until somebody approves it, at /review");
+  c->add_option("--reviewer-keys", o.reviewer_keys,
+                "File with the keys of those who may review; needed with --review and --keys");
+  c->add_option("--webhook-host", o.webhook_hosts,
+                "Host that webhooks may go to; * and *.NAME mean public addresses only");
+  c->add_option("--image-host", o.image_hosts,
+                "Host that pictures may be fetched from; * and *.NAME mean public addresses only");
   c->callback([flags, &action] { action = [flags] { return RunServe(*flags); }; });
 }
 

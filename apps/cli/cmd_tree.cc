@@ -5,7 +5,6 @@
 #include <cstdio>
 #include <filesystem>
 #include <memory>
-#include <ranges>
 
 #include "cli/commands.h"
 #include "cli/events.h"
@@ -72,8 +71,8 @@ Status Show(const TreeFlags& f, const Tree& tree) {
     const auto at =
         std::find_if(turns->begin(), turns->end(), [id = id](const Turn& t) { return t.id == id; });
     if (id != 0 && at != turns->end()) ShowTurn(*at, depth);
-    for (const auto& t : std::ranges::reverse_view(*turns)) {
-      if (t.parent == id) open.emplace_back(t.id, depth + 1);
+    for (auto t = turns->rbegin(); t != turns->rend(); ++t) {
+      if (t->parent == id) open.emplace_back(t->id, depth + 1);
     }
   }
   return Status();

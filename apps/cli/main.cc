@@ -3,9 +3,11 @@
 #include <exception>
 
 #include "cli/commands.h"
+#include "cli/spinning.h"
 
 int main(int argc, char** argv) {
   using namespace kontext::cli;
+  SpinLess(argv);
   CLI::App app{
       "kontext edits pictures from plain-English instructions with FLUX.1 Kontext [dev], on this "
       "machine."};

@@ -42,7 +42,8 @@ struct Fit {
   std::string machine;    // what the times are for
   std::string source;     // where its rates come from
   int64_t memory_bytes = 0;
-  double linear_rate = 0, int8_rate = 0, attention_rate = 0;  // operations a second
+  double linear_rate = 0, int8_rate = 0;  // operations a second
+  double attention_rate = 0, int8_attention_rate = 0;
   double error = 0;    // of a step's predicted time, as a part of it
   double seconds = 0;  // that the calibration took
   int steps = 28;

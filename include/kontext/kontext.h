@@ -60,6 +60,8 @@ Status SavePicture(const std::string& path, const Edited& edited);
 Result<LoadedPicture> DecodePictureBytes(const std::string& bytes, const std::string& what,
                                          bool keep_alpha = false);
 Result<std::string> EncodePictureBytes(const Edited& edited, const std::string& extension);
+// By Lanczos, as Pillow does it.
+Result<Pixels> ScalePicture(const Pixels& picture, Size size);
 
 // ---- The engine
 // ------------------------------------------------------------------------------------
@@ -98,12 +100,15 @@ struct ModelInfo {
   int t5_tokens = 512;
 };
 
-// Seconds and operations by kind of op, of all runs since Engine::StartTrace().
+// What calls of one kind of op took: of all runs since Engine::StartTrace(), or of one size in a
+// bench's steps.
 struct OpTime {
   std::string op;
+  std::string result;  // shape, as "[2560,3072]"; empty where sizes are added up
   int64_t calls = 0;
   double seconds = 0;
-  double operations = 0;
+  double operations = 0;  // 2 x multiply-adds
+  double bytes = 0;       // of activations read and written, every operand once
 };
 
 // How long a prompt is for the two text encoders, marks included, and how much of it is read.
@@ -194,6 +199,7 @@ struct StepBenchOptions {
   int single_blocks = 4;
   Size size{512, 512};  // of target and reference alike; 0 reference tokens if !edit
   bool edit = true;
+  int text_tokens = 512;
   int repeats = 3;
   Mode mode = Mode::kExact;
   std::string backend, dtype;  // as in EngineOptions

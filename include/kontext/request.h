@@ -45,7 +45,7 @@ enum class Like { kOurs, kBfl, kDiffusers, kComfyUi, kSdCpp };
 // How exactly an edit is computed; docs/modes.md.
 enum class Mode {
   kExact,     // no approximation
-  kDefault,   // the transformer's blocks multiply in 8 bits
+  kDefault,   // the transformer's blocks multiply in 8 bits, in all below as well
   kBalanced,  // fewer passes of the transformer: about twice as fast
   kFast,      // about four times as fast
 };

@@ -19,8 +19,6 @@
 namespace kontext {
 namespace {
 
-constexpr int64_t kTextTokens = 512;  // Tt
-
 double SecondsSince(std::chrono::steady_clock::time_point begin) {
   return std::chrono::duration<double>(std::chrono::steady_clock::now() - begin).count();
 }
@@ -38,6 +36,9 @@ Status CheckOptions(const StepBenchOptions& o) {
   }
   KX_RETURN_IF_ERROR(CheckSize(o.size, EditLimits{}));
   if (o.repeats < 1) return Usage("repeats {}: must be at least 1", o.repeats);
+  if (o.text_tokens < 1 || o.text_tokens > 512) {
+    return Usage("text tokens {}: must be 1 to 512", o.text_tokens);
+  }
   return Status();
 }
 
@@ -87,7 +88,8 @@ class Yardstick {
 
 std::vector<OpTime> ToOpTimes(const std::vector<OpTrace>& trace) {
   std::vector<OpTime> times;
-  for (const OpTrace& t : trace) times.push_back({t.op, t.calls, t.seconds, t.operations});
+  for (const OpTrace& t : trace)
+    times.push_back({t.op, t.result.Str(), t.calls, t.seconds, t.operations, t.bytes});
   return times;
 }
 
@@ -111,14 +113,14 @@ Result<StepBench> BenchStep(const StepBenchOptions& o) {
   const Grid grid{o.size.height / 16, o.size.width / 16};
   const std::vector<Grid> references(o.edit ? 1 : 0, grid);
   const int64_t picture_tokens = grid.count() * (o.edit ? 2 : 1);
-  KX_ASSIGN_OR_RETURN(const Tensor txt, Filled("bench.txt", {kTextTokens, config.context}));
+  KX_ASSIGN_OR_RETURN(const Tensor txt, Filled("bench.txt", {o.text_tokens, config.context}));
   KX_ASSIGN_OR_RETURN(const Tensor pooled, Filled("bench.pooled", {config.vec}));
   KX_ASSIGN_OR_RETURN(const Tensor tokens,
                       Filled("bench.tokens", {picture_tokens, config.in_channels}));
   KX_ASSIGN_OR_RETURN(Tensor velocity,
                       Tensor::Allocate(DType::kF32, {grid.count(), config.out_channels}));
   const DitInputs inputs{
-      txt.view(), pooled.view(), MakeIds(kTextTokens, grid, references), grid.count(), {1.0f}};
+      txt.view(), pooled.view(), MakeIds(o.text_tokens, grid, references), grid.count(), {1.0f}};
   KX_ASSIGN_OR_RETURN(const auto run, DitRun::Create(config, weights, inputs, *ops, nullptr));
 
   Yardstick yardstick;
@@ -140,7 +142,7 @@ Result<StepBench> BenchStep(const StepBenchOptions& o) {
   bench.isa = cpu::NameOf(features);
   bench.trace = ToOpTimes(ops->trace());
   bench.seconds = Median(bench.all_seconds);
-  bench.tokens = kTextTokens + picture_tokens;
+  bench.tokens = o.text_tokens + picture_tokens;
   bench.operations = OperationsPerStep(bench.trace, o.repeats);
   bench.dtype = std::string(Name(ops->activation_dtype()));
   bench.threads = o.threads > 0 ? o.threads : AvailableThreads();

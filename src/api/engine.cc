@@ -1,4 +1,5 @@
 // kontext.h's Engine over edit/: threads, backend and model, opened once and used by many edits.
+#include <algorithm>
 #include <utility>
 
 #include "api/guard.h"
@@ -89,8 +90,17 @@ void Engine::StartTrace() { impl_->ops->StartTrace(); }
 
 std::vector<OpTime> Engine::trace() const {
   std::vector<OpTime> times;
-  for (const OpTrace& t : impl_->ops->trace())
-    times.push_back({t.op, t.calls, t.seconds, t.operations});
+  for (const OpTrace& t : impl_->ops->trace()) {
+    auto of_op = std::find_if(times.begin(), times.end(),
+                              [&](const OpTime& time) { return time.op == t.op; });
+    if (of_op == times.end()) of_op = times.insert(of_op, {.op = t.op, .result = ""});
+    of_op->calls += t.calls;
+    of_op->seconds += t.seconds;
+    of_op->operations += t.operations;
+    of_op->bytes += t.bytes;
+  }
+  std::sort(times.begin(), times.end(),
+            [](const OpTime& a, const OpTime& b) { return a.seconds > b.seconds; });
   return times;
 }
 

@@ -16,6 +16,7 @@
 #include "edit/memory.h"
 #include "edit/plan.h"
 #include "edit/sizes.h"
+#include "edit/step_plan.h"
 #include "model/flux_kontext.h"
 #include "model/parts.h"
 #include "tensor/packed_int8.h"
@@ -177,6 +178,7 @@ Rates RatesFor(const FitOptions& o, const Rates& here, const char* own_isa, Fit&
   there.linear = kReached * known->gops_per_core * 1e9 * cores;
   there.linear_int8 = kReached * known->int8_gops_per_core * 1e9 * cores;
   there.attention = kAttention * there.linear;
+  there.attention_int8 = here.attention_int8 / here.linear_int8 * there.linear_int8;
   const double slower = here.linear / there.linear;
   there.seconds_per_block_row *= slower;
   there.encode_seconds_per_pixel *= slower;
@@ -265,7 +267,9 @@ Result<FitRow> RowFor(const Table& t, const Run& run, Size size, int64_t have) {
     row.read_bytes_per_step = row.weight_bytes - std::max<int64_t>(0, room - 2 * block);
   }
   row.seconds_per_step = forecast.step;
-  row.seconds_per_edit = forecast.edit;
+  const StepPlan steps = PlanSteps(run.mode, plan.steps);
+  const auto forecasts = std::count(steps.begin(), steps.end(), StepKind::kForecast);
+  row.seconds_per_edit = forecast.edit - static_cast<double>(forecasts) * forecast.step;
   return row;
 }
 
@@ -292,22 +296,23 @@ Result<Fit> FitHere(const FitOptions& o) {
   fit.linear_rate = rates.linear;
   fit.int8_rate = rates.linear_int8;
   fit.attention_rate = rates.attention;
+  fit.int8_attention_rate = rates.attention_int8;
   fit.memory_bytes = o.memory > 0                ? o.memory
                      : o.engine.memory_limit > 0 ? o.engine.memory_limit
                                                  : held + AvailableBytes();
 
   const WeightSizes sizes = SizesOf(configs);
-  // Mode default for files that have its form already; others are copied into it, or encoded anew
-  // each time, and better converted.
-  std::vector<Run> runs = {
-      {Mode::kExact, {"bf16", 2}},
-      {Mode::kExact, {"fp8", 1}},
-      {Mode::kDefault, {.name = "int8 (convert)", .bytes_per_weight = 1, .is_int8 = true}}};
+  // The modes in 8 bits for files that have that form already; others are copied into it, or
+  // encoded anew each time, and better converted.
+  std::vector<Run> runs = {{Mode::kExact, {"bf16", 2}}, {Mode::kExact, {"fp8", 1}}};
+  Encoding int8{.name = "int8 (convert)", .bytes_per_weight = 1, .is_int8 = true};
   if (subject.parts) {
     const Encoding own = OwnEncoding(*subject.parts);
-    if (own.is_int8) runs.back().encoding = own;
+    if (own.is_int8) int8 = own;
     runs.insert(runs.begin(), {Mode::kExact, own});
   }
+  for (const Mode mode : {Mode::kDefault, Mode::kBalanced, Mode::kFast})
+    runs.push_back({mode, int8});
   const Table table{configs, subject.text_tokens,
                     sizes,   rates,
                     *ops,    held,

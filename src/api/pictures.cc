@@ -1,6 +1,7 @@
 // kontext.h's pictures over io/.
 #include "api/guard.h"
 #include "io/picture.h"
+#include "io/resize.h"
 #include "kontext/kontext.h"
 
 namespace kontext {
@@ -40,6 +41,10 @@ Result<std::string> EncodePictureBytes(const Edited& edited, const std::string& 
     KX_ASSIGN_OR_RETURN(const PictureFormat format, FormatOfPath("picture" + extension));
     return EncodePicture(edited.picture, format, edited.recipe);
   });
+}
+
+Result<Pixels> ScalePicture(const Pixels& picture, Size size) {
+  return Guard([&] { return ResizeLanczos(picture, size.width, size.height); });
 }
 
 }  // namespace kontext

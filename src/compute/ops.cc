@@ -57,12 +57,13 @@ double ConvOperations(const ConstTensorView& dst, const ConvWeights& w) {
          Double(w.in_channels) * Double(w.kernel) * Double(w.kernel);
 }
 
-Status CheckPair(std::string_view op, const ConstTensorView& a, const ConstTensorView& b,
-                 const ConstTensorView& dst) {
+OpCheck CheckPair(std::string_view op, const ConstTensorView& a, const ConstTensorView& b,
+                  const ConstTensorView& dst) {
   OpCheck c(op);
   c.AnyShape("a", a, Kind::kActivation);
   c.SameShape("b", b, a, Kind::kActivation).SameShape("dst", dst, a, Kind::kActivation);
-  return c.InPlaceOrApart(a, dst).InPlaceOrApart(b, dst).status();
+  c.InPlaceOrApart(a, dst).InPlaceOrApart(b, dst);
+  return c;
 }
 
 // The last dimension as letter D, at least 1.
@@ -72,46 +73,41 @@ void LastSize(OpCheck& c, const ConstTensorView& src) {
   c.Size('D', src.shape().back());
 }
 
-Status CheckIds(const ConstTensorView& ids, int64_t rows) {
+void CheckIds(OpCheck& c, const ConstTensorView& ids, int64_t rows) {
   for (int64_t t = 0; t < ids.dim(0); ++t) {
     const int32_t id = ids.As<int32_t>()[t];
-    if (id < 0 || id >= rows) {
-      return Internal("GatherRows: ids[{}] is {}, expected 0 to {}", t, id, rows - 1);
-    }
+    c.That(id >= 0 && id < rows, "ids[{}] is {}, expected 0 to {}", t, id, rows - 1);
   }
-  return Status();
 }
 
 }  // namespace
 
 template <class Body>
-void Ops::Run(std::string_view op, const Status& checked, const ConstTensorView& dst,
-              double operations, Body body) {
+void Ops::Run(const OpCheck& checked, const ConstTensorView& dst, double operations, Body body) {
   if (!first_failure_.ok()) return;
-  if (!checked.ok()) return Fail(checked);
+  if (!checked.status().ok()) return Fail(checked.status());
   if (dst.shape().NumElements() == 0) return;
   const auto begin = std::chrono::steady_clock::now();
-  Status thrown = WithoutExceptions(op, [&] {
+  Status thrown = WithoutExceptions(checked.op(), [&] {
     body();
     return Status();
   });
   if (!thrown.ok()) Fail(std::move(thrown));
   if (!tracing_) return;
   const std::chrono::duration<double> time = std::chrono::steady_clock::now() - begin;
-  Record(op, time.count(), operations);
+  Record({std::string(checked.op()), dst.shape(), 1, time.count(), operations, checked.bytes()});
 }
 
 void Ops::Linear(ConstTensorView src, const LinearWeights& w, Activation act, TensorView dst) {
   const OpCheck c = CheckLinear("Linear", src, w, dst);
-  Run("Linear", c.status(), dst, LinearOperations(dst, w), [&] { DoLinear(src, w, act, dst); });
+  Run(c, dst, LinearOperations(dst, w), [&] { DoLinear(src, w, act, dst); });
 }
 
 void Ops::LinearGatedAdd(ConstTensorView src, const LinearWeights& w, ConstTensorView gate,
                          TensorView dst) {
   OpCheck c = CheckLinear("LinearGatedAdd", src, w, dst);
   c.Optional("gate", gate, "N", Kind::kVector);
-  Run("LinearGatedAdd", c.status(), dst, LinearOperations(dst, w),
-      [&] { DoLinearGatedAdd(src, w, gate, dst); });
+  Run(c, dst, LinearOperations(dst, w), [&] { DoLinearGatedAdd(src, w, gate, dst); });
 }
 
 void Ops::Attention(ConstTensorView q, ConstTensorView k, ConstTensorView v,
@@ -123,12 +119,13 @@ void Ops::Attention(ConstTensorView q, ConstTensorView k, ConstTensorView v,
   c.That(std::isfinite(o.scale), "scale is {}, expected a finite number", o.scale);
   c.That(!o.causal || c.size('T') == c.size('S'), "causal with {} queries and {} keys", c.size('T'),
          c.size('S'));
+  c.That(o.coarsest == Precision::kExact || (!o.causal && o.relative_bias.empty() && o.scale > 0),
+         "8 bits with a mask, a bias or scale {}", o.scale);
   c.Size('R', c.size('T') + c.size('S') - 1);
   c.Optional("relative_bias", o.relative_bias, "HR", Kind::kVector);
   c.Apart("q", q, dst).Apart("k", k, dst).Apart("v", v, dst);
   const double pairs = Double(q.dim(1)) * Double(k.dim(1)) * (o.causal ? 0.5 : 1.0);
-  Run("Attention", c.status(), dst, 4.0 * pairs * Double(dst.dim(1)),
-      [&] { DoAttention(q, k, v, o, dst); });
+  Run(c, dst, 4.0 * pairs * Double(dst.dim(1)), [&] { DoAttention(q, k, v, o, dst); });
 }
 
 void Ops::LayerNorm(ConstTensorView src, ConstTensorView weight, ConstTensorView bias, float eps,
@@ -138,7 +135,7 @@ void Ops::LayerNorm(ConstTensorView src, ConstTensorView weight, ConstTensorView
   c.Optional("weight", weight, "D", Kind::kVector).Optional("bias", bias, "D", Kind::kVector);
   c.That(weight.empty() == bias.empty(), "one of weight and bias is empty, expected both or none");
   c.That(GoodEps(eps), kEps, eps).Apart("src", src, dst);
-  Run("LayerNorm", c.status(), dst, 0, [&] { DoLayerNorm(src, weight, bias, eps, dst); });
+  Run(c, dst, 0, [&] { DoLayerNorm(src, weight, bias, eps, dst); });
 }
 
 void Ops::ModulatedLayerNorm(ConstTensorView src, ConstTensorView shift, ConstTensorView scale,
@@ -147,8 +144,7 @@ void Ops::ModulatedLayerNorm(ConstTensorView src, ConstTensorView shift, ConstTe
   c.Arg("src", src, "TD", Kind::kActivation).Arg("dst", dst, "TD", Kind::kActivation);
   c.Arg("shift", shift, "D", Kind::kVector).Arg("scale", scale, "D", Kind::kVector);
   c.That(GoodEps(eps), kEps, eps).Apart("src", src, dst);
-  Run("ModulatedLayerNorm", c.status(), dst, 0,
-      [&] { DoModulatedLayerNorm(src, shift, scale, eps, dst); });
+  Run(c, dst, 0, [&] { DoModulatedLayerNorm(src, shift, scale, eps, dst); });
 }
 
 void Ops::RmsNorm(ConstTensorView src, ConstTensorView weight, float eps, TensorView dst) {
@@ -157,7 +153,7 @@ void Ops::RmsNorm(ConstTensorView src, ConstTensorView weight, float eps, Tensor
   LastSize(c, src);
   c.Arg("weight", weight, "D", Kind::kVector);
   c.That(GoodEps(eps), kEps, eps).Apart("src", src, dst);
-  Run("RmsNorm", c.status(), dst, 0, [&] { DoRmsNorm(src, weight, eps, dst); });
+  Run(c, dst, 0, [&] { DoRmsNorm(src, weight, eps, dst); });
 }
 
 void Ops::GroupNorm(ConstTensorView src, ConstTensorView weight, ConstTensorView bias, int groups,
@@ -168,8 +164,7 @@ void Ops::GroupNorm(ConstTensorView src, ConstTensorView weight, ConstTensorView
   c.That(groups >= 1 && c.size('C') % groups == 0, "{} groups, expected a divisor of {} channels",
          groups, c.size('C'));
   c.That(GoodEps(eps), kEps, eps).Apart("src", src, dst);
-  Run("GroupNorm", c.status(), dst, 0,
-      [&] { DoGroupNorm(src, weight, bias, groups, eps, act, dst); });
+  Run(c, dst, 0, [&] { DoGroupNorm(src, weight, bias, groups, eps, act, dst); });
 }
 
 void Ops::Rope(ConstTensorView src, ConstTensorView rope, TensorView dst) {
@@ -177,7 +172,7 @@ void Ops::Rope(ConstTensorView src, ConstTensorView rope, TensorView dst) {
   c.Arg("src", src, "HTE", Kind::kActivation).Arg("dst", dst, "HTE", Kind::kActivation);
   c.That(c.size('E') % 2 == 0, "heads have {} channels, expected an even number", c.size('E'));
   c.Size('P', c.size('E') / 2).Arg("rope", rope, "TP2", Kind::kVector).InPlaceOrApart(src, dst);
-  Run("Rope", c.status(), dst, 0, [&] { DoRope(src, rope, dst); });
+  Run(c, dst, 0, [&] { DoRope(src, rope, dst); });
 }
 
 void Ops::SplitHeadsNormRope(ConstTensorView src, ConstTensorView norm, float eps,
@@ -190,21 +185,19 @@ void Ops::SplitHeadsNormRope(ConstTensorView src, ConstTensorView norm, float ep
          c.size('E'));
   c.Size('P', c.size('E') / 2).Optional("rope", rope, "TP2", Kind::kVector);
   c.Apart("src", src, dst);
-  Run("SplitHeadsNormRope", c.status(), dst, 0,
-      [&] { DoSplitHeadsNormRope(src, norm, eps, rope, dst); });
+  Run(c, dst, 0, [&] { DoSplitHeadsNormRope(src, norm, eps, rope, dst); });
 }
 
 void Ops::Conv2d(ConstTensorView src, const ConvWeights& w, const ConvOptions& o, TensorView dst) {
   const OpCheck c = CheckConv("Conv2d", src, w, o, dst);
-  Run("Conv2d", c.status(), dst, ConvOperations(dst, w), [&] { DoConv2d(src, w, o, dst); });
+  Run(c, dst, ConvOperations(dst, w), [&] { DoConv2d(src, w, o, dst); });
 }
 
 void Ops::Conv2dAdd(ConstTensorView src, const ConvWeights& w, const ConvOptions& o,
                     ConstTensorView residual, TensorView dst) {
   OpCheck c = CheckConv("Conv2dAdd", src, w, o, dst);
   c.Arg("residual", residual, "yxN", Kind::kPicture).InPlaceOrApart(residual, dst);
-  Run("Conv2dAdd", c.status(), dst, ConvOperations(dst, w),
-      [&] { DoConv2dAdd(src, w, o, residual, dst); });
+  Run(c, dst, ConvOperations(dst, w), [&] { DoConv2dAdd(src, w, o, residual, dst); });
 }
 
 void Ops::Upsample2x(ConstTensorView src, TensorView dst) {
@@ -212,44 +205,56 @@ void Ops::Upsample2x(ConstTensorView src, TensorView dst) {
   c.Arg("src", src, "hwC", Kind::kPicture);
   c.Size('y', 2 * c.size('h')).Size('x', 2 * c.size('w'));
   c.Arg("dst", dst, "yxC", Kind::kPicture).Apart("src", src, dst);
-  Run("Upsample2x", c.status(), dst, 0, [&] { DoUpsample2x(src, dst); });
+  Run(c, dst, 0, [&] { DoUpsample2x(src, dst); });
+}
+
+// Each pixel of dst sees four of src: 2x2 multiply-adds a channel are needed, however a backend
+// does it.
+void Ops::UpsampleConv2d(ConstTensorView src, const ConvWeights& w, TensorView dst) {
+  OpCheck c("UpsampleConv2d");
+  c.Size('C', w.in_channels).Size('N', w.out_channels);
+  c.That(w.kernel == 3, "the kernel is {0}x{0}, expected 3x3", w.kernel);
+  c.Arg("src", src, "hwC", Kind::kPicture);
+  c.Size('y', 2 * c.size('h')).Size('x', 2 * c.size('w'));
+  c.Arg("dst", dst, "yxN", Kind::kPicture).Apart("src", src, dst);
+  Run(c, dst, ConvOperations(dst, w) * 4 / 9, [&] { DoUpsampleConv2d(src, w, dst); });
 }
 
 void Ops::Activate(ConstTensorView src, Activation act, TensorView dst) {
   OpCheck c("Activate");
   c.AnyShape("src", src, Kind::kActivation).SameShape("dst", dst, src, Kind::kActivation);
   c.InPlaceOrApart(src, dst);
-  Run("Activate", c.status(), dst, 0, [&] { DoActivate(src, act, dst); });
+  Run(c, dst, 0, [&] { DoActivate(src, act, dst); });
 }
 
 void Ops::Add(ConstTensorView a, ConstTensorView b, TensorView dst) {
-  Run("Add", CheckPair("Add", a, b, dst), dst, 0, [&] { DoAdd(a, b, dst); });
+  Run(CheckPair("Add", a, b, dst), dst, 0, [&] { DoAdd(a, b, dst); });
 }
 
 void Ops::Multiply(ConstTensorView a, ConstTensorView b, TensorView dst) {
-  Run("Multiply", CheckPair("Multiply", a, b, dst), dst, 0, [&] { DoMultiply(a, b, dst); });
+  Run(CheckPair("Multiply", a, b, dst), dst, 0, [&] { DoMultiply(a, b, dst); });
 }
 
 void Ops::GatedAdd(ConstTensorView src, ConstTensorView gate, TensorView dst) {
   OpCheck c("GatedAdd");
   c.Arg("src", src, "TD", Kind::kActivation).Arg("dst", dst, "TD", Kind::kActivation);
   c.Optional("gate", gate, "D", Kind::kVector).Apart("src", src, dst);
-  Run("GatedAdd", c.status(), dst, 0, [&] { DoGatedAdd(src, gate, dst); });
+  Run(c, dst, 0, [&] { DoGatedAdd(src, gate, dst); });
 }
 
 void Ops::Copy(ConstTensorView src, TensorView dst) {
   OpCheck c("Copy");
   c.AnyShape("src", src, Kind::kCopySource).SameShape("dst", dst, src, Kind::kCopyTarget);
   c.Apart("src", src, dst);
-  Run("Copy", c.status(), dst, 0, [&] { DoCopy(src, dst); });
+  Run(c, dst, 0, [&] { DoCopy(src, dst); });
 }
 
 void Ops::GatherRows(const WeightRows& table, ConstTensorView ids, TensorView dst) {
   OpCheck c("GatherRows");
   c.Weight("table", table, "VD").Arg("ids", ids, "T", Kind::kIds);
   c.Arg("dst", dst, "TD", Kind::kActivation).Apart("table", table.dense(), dst);
-  const Status status = c.status().ok() ? CheckIds(ids, table.dim(0)) : c.status();
-  Run("GatherRows", status, dst, 0, [&] {
+  if (c.status().ok()) CheckIds(c, ids, table.dim(0));
+  Run(c, dst, 0, [&] {
     if (!table.is_encoded()) return DoGatherRows(table.dense(), ids, dst);
     const TensorView row = Scratch(DType::kF32, {1, table.dim(1)});
     if (row.empty()) return;

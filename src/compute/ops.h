@@ -41,7 +41,19 @@ enum class Activation { kNone, kSilu, kGeluTanh, kQuickGelu };
 // q are rounded to nearest, ties to even; the sum is exact; all else is f32. (The pairs in s_x: 255
 // times a sum of two neighbours' q_x fits into 16 bits, which is what vpmaddubsw adds in.) Low-rank
 // branches see x itself. A NaN or infinity in a row of x makes the row NaN or infinite.
+//
+// Attention in kInt8, with digits and scales as above (queries' scales as weights', the others'
+// with pairs, as activations'; none is rotated):
+//   q[i] = q_q * s_q[i];  k[j] - mean_j k = q_k * s_k[j]  (the softmax does not see a constant)
+//   v[j, d] = q_v * s_v[b, d]  per channel over block b of 192 keys, pairs along the keys
+//   s[i, j] = log2(e) * scale * s_q * s_k * sum_d q_q * q_k,  m_b[i] = max over block b of s[i, j]
+//   p[i, j] = 255 * 2^(s[i, j] - m_b[i]), rounded to nearest (to within 0.03 before that)
+//   dst = sum_b 2^m_b s_v[b] sum_j p q_v / sum_b 2^m_b sum_j p
+// (smoothed keys: SageAttention, arXiv:2410.02367; a maximum for each block, so that one large
+// score takes digits only from its own block.) A NaN or infinity in a query makes its row NaN, one
+// in the keys all of the head, one in the values their channel NaN or infinite.
 enum class Precision { kExact, kInt8 };
+constexpr int64_t kInt8AttentionKeys = 192;  // of a block
 
 // A backend's own form of the weights of a product. Opaque: only the backend that made it uses it.
 class LinearWeights {
@@ -87,6 +99,8 @@ struct AttentionOptions {
   bool causal = false;  // key j only for queries i >= j (Tq == Tk)
   ConstTensorView
       relative_bias;  // [H, Tq+Tk-1] F32, or empty: adds relative_bias[h, j - i + Tq - 1]
+  // The coarsest precision it may be run in; kInt8 only without bias and mask, and scale > 0.
+  Precision coarsest = Precision::kExact;
 };
 
 struct ConvOptions {
@@ -100,15 +114,21 @@ struct ConvOptions {
 struct OpSizes {
   int64_t rows = 0, in = 0, out = 0, results = 0;
   int64_t heads = 0, queries = 0, keys = 0, channels = 0;
+  int64_t kernel = 0;  // of UpsampleConv2d: its weights
 };
 
-// Time spent in one kind of op since tracing was switched on.
+// Time spent in calls of one op of one size since tracing was switched on. Inner sizes are part of
+// `operations`: products that differ in K alone are two entries.
 struct OpTrace {
   std::string op;
+  Shape result;  // dst
   int64_t calls = 0;
   double seconds = 0;
   double operations = 0;  // 2 x multiply-adds of products, attention and convolutions; else 0
+  double bytes = 0;       // of activations and vectors, every operand once; weights are not counted
 };
+
+class OpCheck;
 
 class Ops {
  public:
@@ -202,6 +222,10 @@ class Ops {
   // dst = Conv2d(src) + residual                                          residual as dst
   void Conv2dAdd(ConstTensorView src, const ConvWeights& w, const ConvOptions& o,
                  ConstTensorView residual, TensorView dst);
+  // dst = Conv2d(Upsample2x(src)), a 3x3 kernel with pads of 1.           src [h,w,C], dst
+  // [2h,2w,N]                                                             (BFL autoencoder.py
+  // Upsample)
+  void UpsampleConv2d(ConstTensorView src, const ConvWeights& w, TensorView dst);
 
  protected:
   // Keeps the first failure.
@@ -243,14 +267,14 @@ class Ops {
                                     ConstTensorView rope, TensorView dst);
   virtual void DoConv2dAdd(ConstTensorView src, const ConvWeights& w, const ConvOptions& o,
                            ConstTensorView residual, TensorView dst);
+  virtual void DoUpsampleConv2d(ConstTensorView src, const ConvWeights& w, TensorView dst);
 
   // One public call: skipped after a failure, refused by `checked`, no work where dst has no
   // elements, else the body, timed when tracing. Exceptions of libraries below end here, as
   // failures.
   template <class Body>
-  void Run(std::string_view op, const Status& checked, const ConstTensorView& dst,
-           double operations, Body body);
-  void Record(std::string_view op, double seconds, double operations);
+  void Run(const OpCheck& checked, const ConstTensorView& dst, double operations, Body body);
+  void Record(OpTrace one);  // call
 
   Status first_failure_;
   Buffer scratch_;

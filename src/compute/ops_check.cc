@@ -171,6 +171,7 @@ void OpCheck::CheckKind(std::string_view name, const ConstTensorView& view, Kind
   That(DtypeFits(view.dtype(), kind), "{} {} is {}, expected {}", name, view.shape().Str(),
        Name(view.dtype()), DtypesOf(kind));
   if (view.shape().NumElements() == 0) return;
+  bytes_ += static_cast<double>(view.shape().NumElements() * SizeOf(view.dtype()));
   That(!view.empty(), "{} {} has no memory", name, view.shape().Str());
   That(reinterpret_cast<uintptr_t>(view.data()) % static_cast<uintptr_t>(SizeOf(view.dtype())) == 0,
        "{} {} {} does not begin on a multiple of {} bytes", name, view.shape().Str(),

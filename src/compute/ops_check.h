@@ -63,6 +63,8 @@ class OpCheck {
   }
 
   const Status& status() const { return status_; }
+  std::string_view op() const { return op_; }
+  double bytes() const { return bytes_; }  // of all arguments seen
 
  private:
   static size_t Index(char letter) { return static_cast<size_t>(letter) & 0x7F; }
@@ -74,6 +76,7 @@ class OpCheck {
   std::string_view op_;
   std::array<int64_t, 128> sizes_ = MakeUnknown();
   Status status_;
+  double bytes_ = 0;
 
   static constexpr std::array<int64_t, 128> MakeUnknown() {
     std::array<int64_t, 128> a{};

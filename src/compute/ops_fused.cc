@@ -44,4 +44,12 @@ void Ops::DoConv2dAdd(ConstTensorView src, const ConvWeights& w, const ConvOptio
   DoAdd(product, residual, dst);
 }
 
+void Ops::DoUpsampleConv2d(ConstTensorView src, const ConvWeights& w, TensorView dst) {
+  const TensorView enlarged =
+      Scratch(src.dtype(), {2 * src.dim(0), 2 * src.dim(1), src.dim(2)});  // [2h,2w,C], a copy
+  if (enlarged.empty()) return;
+  DoUpsample2x(src, enlarged);
+  DoConv2d(enlarged, w, {.stride = 1, .pad_begin = 1, .pad_end = 1}, dst);
+}
+
 }  // namespace kontext

@@ -51,13 +51,16 @@ void Ops::StartTrace() {
   trace_.clear();
 }
 
-void Ops::Record(std::string_view op, double seconds, double operations) {
-  auto entry =
-      std::find_if(trace_.begin(), trace_.end(), [&](const OpTrace& t) { return t.op == op; });
-  if (entry == trace_.end()) entry = trace_.insert(entry, OpTrace{std::string(op)});
-  ++entry->calls;
-  entry->seconds += seconds;
-  entry->operations += operations;
+void Ops::Record(OpTrace one) {
+  const auto entry = std::find_if(trace_.begin(), trace_.end(), [&](const OpTrace& t) {
+    return t.op == one.op && t.result == one.result &&
+           t.operations == one.operations * static_cast<double>(t.calls);
+  });
+  if (entry == trace_.end()) return trace_.push_back(std::move(one));
+  entry->calls += one.calls;
+  entry->seconds += one.seconds;
+  entry->operations += one.operations;
+  entry->bytes += one.bytes;
 }
 
 std::vector<OpTrace> Ops::trace() const {

@@ -389,21 +389,26 @@ TEST(OpsTest, TraceCountsCallsAndOperations) {
   EXPECT_TRUE(ops.trace().empty());  // off until asked for
   ops.StartTrace();
   ops.Linear(m({2, 4}), *w, kNone, m({2, 3}));
+  ops.Linear(m({2, 4}), *w, kNone, m({2, 3}));
   ops.Linear(m({5, 4}), *w, kNone, m({5, 3}));
   ops.LinearGatedAdd(m({1, 4}), *w, {}, m({1, 3}));
   ops.Attention(m({2, 3, 8}), m({2, 5, 8}), m({2, 5, 8}), {}, m({3, 16}));
   ops.Conv2d(m({5, 7, 2}), *conv, {}, m({5, 7, 4}));
   ops.Activate(m({1}), kNone, m({1}));
   std::vector<OpTrace> trace = ops.trace();
-  ASSERT_EQ(trace.size(), 5u);  // the plain ops inside a fused one are not counted again
+  ASSERT_EQ(trace.size(),
+            6u);  // by op and size; the plain ops inside a fused one are not counted again
   for (size_t i = 1; i < trace.size(); ++i) EXPECT_GE(trace[i - 1].seconds, trace[i].seconds);
-  const auto operations = [&](const std::string& op) {
+  const auto of = [&](const std::string& op, int64_t rows) {
     for (const OpTrace& t : trace) {
-      if (t.op == op) return t.operations;
+      if (t.op == op && (rows < 0 || t.result[0] == rows)) return t;
     }
-    return -1.0;
+    return OpTrace{};
   };
-  EXPECT_EQ(operations("Linear"), 2.0 * 7 * 4 * 3);
+  const auto operations = [&](const std::string& op) { return of(op, -1).operations; };
+  EXPECT_EQ(of("Linear", 2).calls, 2);
+  EXPECT_EQ(of("Linear", 2).bytes, 2.0 * 4 * (2 * 4 + 2 * 3));
+  EXPECT_EQ(of("Linear", 5).operations, 2.0 * 5 * 4 * 3);
   EXPECT_EQ(operations("LinearGatedAdd"), 2.0 * 4 * 3);
   EXPECT_EQ(operations("Attention"), 4.0 * 3 * 5 * 16);
   EXPECT_EQ(operations("Conv2d"), 2.0 * 5 * 7 * 4 * 2 * 9);

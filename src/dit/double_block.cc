@@ -66,6 +66,7 @@ void DoubleBlock(const DitStep& s, size_t index, const DoubleBlockWeights& w) {
   // :181-182: every token attends to every token, without a mask
   AttentionOptions options;
   options.scale = 1.0f / std::sqrt(static_cast<float>(a.head_dim));
+  options.coarsest = Precision::kInt8;
   ops.Attention(a.q.Slice(1, 0, s.rows), a.k, a.v, options, a.attention.Rows(0, s.rows));  // [T, D]
 
   for (const Stream* t : {&img, &txt}) {

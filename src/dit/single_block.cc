@@ -31,6 +31,7 @@ void SingleBlock(const DitStep& s, size_t index, const SingleBlockWeights& w, Ro
   // :236: the rows' queries against the keys of all
   AttentionOptions options;
   options.scale = 1.0f / std::sqrt(static_cast<float>(a.head_dim));
+  options.coarsest = Precision::kInt8;
   ops.Attention(a.q.Slice(1, rows.begin, rows.end), a.k, a.v, options,
                 of_rows(a.attention));  // [Tq, D]
   // :230, 238: the MLP's rows of linear1, through the GELU

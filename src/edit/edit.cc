@@ -64,6 +64,60 @@ Result<std::shared_ptr<const Prompt>> Encode(const Model& model, const PromptIds
   return prompt;
 }
 
+// The instruction, and the negative one of true CFG.
+struct PromptsIds {
+  PromptIds prompt, negative;
+};
+
+struct Prompts {
+  std::shared_ptr<const Prompt> prompt, negative;  // negative: null without true CFG
+};
+
+Result<PromptsIds> Tokenize(const Model& model, const EditRequest& request, const EditPlan& plan,
+                            Reporter& report) {
+  PromptsIds ids;
+  KX_ASSIGN_OR_RETURN(ids.prompt, TokenizePrompt(model, request.prompt, *plan.like));
+  report.Notes(ids.prompt.notes);
+  if (plan.two_passes) {
+    KX_ASSIGN_OR_RETURN(ids.negative, TokenizePrompt(model, *request.negative, *plan.like));
+  }
+  return ids;
+}
+
+Result<Prompts> EncodeBoth(const Model& model, const PromptsIds& ids, const EditPlan& plan,
+                           int threads, Ops& ops, PromptCache* cache, Reporter& report) {
+  Prompts both;
+  KX_ASSIGN_OR_RETURN(both.prompt,
+                      Encode(model, ids.prompt, *plan.like, threads, ops, cache, report));
+  report.OnTensor("prompt.states", both.prompt->states.view());
+  report.OnTensor("prompt.pooled", both.prompt->pooled.view());
+  KX_RETURN_IF_ERROR(report.CheckFinite("encoding the prompt", both.prompt->states.view()));
+  if (plan.two_passes) {
+    KX_ASSIGN_OR_RETURN(both.negative,
+                        Encode(model, ids.negative, *plan.like, threads, ops, cache, report));
+  }
+  return both;
+}
+
+struct Runs {
+  std::unique_ptr<DitRun> prompt, negative;  // negative: null without true CFG
+};
+
+// `inputs` are the prompt's.
+Result<Runs> CreateRuns(const Model& model, DitInputs inputs,
+                        const std::shared_ptr<const Prompt>& negative, Ops& ops, Reporter& report) {
+  Runs runs;
+  KX_ASSIGN_OR_RETURN(runs.prompt,
+                      DitRun::Create(model.dit_config, model.dit, inputs, ops, &report));
+  if (negative) {
+    inputs.txt = negative->states.view();
+    inputs.pooled = negative->pooled.view();
+    KX_ASSIGN_OR_RETURN(runs.negative,
+                        DitRun::Create(model.dit_config, model.dit, inputs, ops, &report));
+  }
+  return runs;
+}
+
 Result<std::vector<Edited>> Run(const Model& model, Ops& ops, const EditRequest& request,
                                 int64_t memory_limit, int threads, const EditWatch& watch,
                                 PromptCache* cache, const StepPlan* step_plan) {
@@ -77,33 +131,18 @@ Result<std::vector<Edited>> Run(const Model& model, Ops& ops, const EditRequest&
 
   // 2. The instruction: T5 states [Tt, context] and CLIP's pooled vector [vec].
   report.Enter(Stage::kPrompt);
-  KX_ASSIGN_OR_RETURN(const PromptIds ids_of_prompt,
-                      TokenizePrompt(model, request.prompt, *plan.like));
-  report.Notes(ids_of_prompt.notes);
-  PromptIds ids_of_negative;
-  if (plan.two_passes) {
-    KX_ASSIGN_OR_RETURN(ids_of_negative, TokenizePrompt(model, *request.negative, *plan.like));
-  }
-  const int64_t text_tokens = std::ssize(ids_of_prompt.t5);  // Tt
+  KX_ASSIGN_OR_RETURN(const PromptsIds prompts_ids, Tokenize(model, request, plan, report));
+  const int64_t text_tokens = std::ssize(prompts_ids.prompt.t5);  // Tt
   ops.SetPrecision(PrecisionOf(request.mode));
   KX_RETURN_IF_ERROR(ReserveMemory(plan, model,
                                    {.text_tokens = text_tokens,
-                                    .negative_tokens = std::ssize(ids_of_negative.t5),
+                                    .negative_tokens = std::ssize(prompts_ids.negative.t5),
                                     .pictures = request.count,
                                     .previews = request.previews,
                                     .masked_pixels = masked.pixels()},
                                    ops, memory_limit));
-  const auto encode = [&](const PromptIds& ids) {
-    return Encode(model, ids, *plan.like, threads, ops, cache, report);
-  };
-  KX_ASSIGN_OR_RETURN(const std::shared_ptr<const Prompt> prompt, encode(ids_of_prompt));
-  report.OnTensor("prompt.states", prompt->states.view());
-  report.OnTensor("prompt.pooled", prompt->pooled.view());
-  KX_RETURN_IF_ERROR(report.CheckFinite("encoding the prompt", prompt->states.view()));
-  std::shared_ptr<const Prompt> negative;
-  if (plan.two_passes) {
-    KX_ASSIGN_OR_RETURN(negative, encode(ids_of_negative));
-  }
+  KX_ASSIGN_OR_RETURN(const Prompts prompts,
+                      EncodeBoth(model, prompts_ids, plan, threads, ops, cache, report));
 
   // 3. The references: pictures -> latents [H/8, W/8, 16] -> tokens [Tr, 64], clean through all
   // steps.
@@ -111,7 +150,6 @@ Result<std::vector<Edited>> Run(const Model& model, Ops& ops, const EditRequest&
   KX_ASSIGN_OR_RETURN(const References references,
                       EncodeReferences(model, ops, request, plan, report));
   KX_RETURN_IF_ERROR(masked.TakePicture(model, ops, request, plan, references, report));
-
   if (request.previews) KX_RETURN_IF_ERROR(report.FitPreview(model, ops));
   ReleaseFreedMemory();  // of text and autoencoder, so that the plan's stages do not add up
 
@@ -127,24 +165,16 @@ Result<std::vector<Edited>> Run(const Model& model, Ops& ops, const EditRequest&
           : MakeSchedule(plan.steps, TimeShiftMu(model.scheduler, target_tokens));
 
   // 6. The transformer's run: what stays the same over the steps is computed here, once.
-  DitInputs inputs{prompt->states.view(),
-                   prompt->pooled.view(),
-                   ids,
-                   target_tokens,
-                   {sigmas.begin(), sigmas.end() - 1},
-                   plan.guidance,
-                   plan.like->precision,
-                   Reuses(plan.step_plan)};
   report.Enter(Stage::kSteps);
-  KX_ASSIGN_OR_RETURN(std::unique_ptr<DitRun> run,
-                      DitRun::Create(model.dit_config, model.dit, inputs, ops, &report));
-  std::unique_ptr<DitRun> negative_run;
-  if (negative) {
-    inputs.txt = negative->states.view();
-    inputs.pooled = negative->pooled.view();
-    KX_ASSIGN_OR_RETURN(negative_run,
-                        DitRun::Create(model.dit_config, model.dit, inputs, ops, &report));
-  }
+  const DitInputs inputs{prompts.prompt->states.view(),
+                         prompts.prompt->pooled.view(),
+                         ids,
+                         target_tokens,
+                         {sigmas.begin(), sigmas.end() - 1},
+                         plan.guidance,
+                         plan.like->precision,
+                         Reuses(plan.step_plan)};
+  KX_ASSIGN_OR_RETURN(Runs runs, CreateRuns(model, inputs, prompts.negative, ops, report));
 
   std::vector<Edited> pictures;
   KX_ASSIGN_OR_RETURN(Tensor tokens,
@@ -167,15 +197,15 @@ Result<std::vector<Edited>> Run(const Model& model, Ops& ops, const EditRequest&
 
     // 8. The Euler loop; a mask holds what must stay to its own way.
     const auto hold = [&](float sigma, TensorView at) { masked.Hold(sigma, at); };
-    KX_RETURN_IF_ERROR(Denoise(
-        {run.get(), negative_run.get(), request.true_cfg, sigmas, plan.step_plan, first_step, hold},
-        tokens.view(), target_tokens, [&](const StepDone& done) { report.Step(done, target); }));
+    KX_RETURN_IF_ERROR(Denoise({runs.prompt.get(), runs.negative.get(), request.true_cfg, sigmas,
+                                plan.step_plan, first_step, hold},
+                               tokens.view(), target_tokens,
+                               [&](const StepDone& done) { report.Step(done, target); }));
 
     // 9. Tokens -> latents -> picture. The last one has the run's memory for itself.
     report.Enter(Stage::kDecode);
     if (i + 1 == request.count) {
-      run.reset();
-      negative_run.reset();
+      runs = {};
       ReleaseFreedMemory();
     }
     Unpack(x, latents.view());

@@ -136,6 +136,7 @@ Status MeasureBlock(const DitConfig& config, Ops& ops, Rates& rates) {
     KX_RETURN_IF_ERROR(trial.Run(side, ops).status());
     KX_ASSIGN_OR_RETURN(const Rates now, RatesOfTrace(ops, side * side + 1));
     if (i > 0) rates.linear_int8 = std::max(rates.linear_int8, now.linear);
+    rates.attention_int8 = std::max(rates.attention_int8, now.attention);
   }
   ops.SetPrecision(Precision::kExact);
   return Status();
@@ -219,10 +220,11 @@ Forecast Predict(const NetworkConfigs& c, const DitPlan& plan, Size size, const 
       std::max(1.0, static_cast<double>(plan.tokens()) / static_cast<double>(cpu::kChunkRows));
   const double elements = work.linear / 2 / static_cast<double>(plan.tokens());
   Forecast f;
-  f.step = work.attention / rates.attention + work.block_rows * rates.seconds_per_block_row +
+  f.step = work.block_rows * rates.seconds_per_block_row +
            (precision == Precision::kInt8
-                ? work.linear / rates.linear_int8
-                : work.linear / rates.linear + elements * decodings * decode_per_element);
+                ? work.linear / rates.linear_int8 + work.attention / rates.attention_int8
+                : work.linear / rates.linear + work.attention / rates.attention +
+                      elements * decodings * decode_per_element);
   const double pixels = static_cast<double>(size.width) * size.height;
   f.edit = static_cast<double>(plan.steps) * f.step + WorkBeforeSteps(c, plan) / rates.linear +
            pixels * ((plan.reference > 0 ? rates.encode_seconds_per_pixel : 0) +

@@ -26,10 +26,10 @@ int64_t ModulationParameters(const DitConfig& config);
 double WorkBeforeSteps(const NetworkConfigs& configs, const DitPlan& plan);
 
 struct Rates {
-  double linear = 0, attention = 0;     // operations a second
-  double linear_int8 = 0;               // of the products that may run in 8 bits, mode default
-  double seconds_per_block_row = 0;     // norms, heads, gates
-  double encode_seconds_per_pixel = 0;  // the autoencoder, small pictures
+  double linear = 0, attention = 0;            // operations a second
+  double linear_int8 = 0, attention_int8 = 0;  // of what may run in 8 bits: every mode but exact
+  double seconds_per_block_row = 0;            // norms, heads, gates
+  double encode_seconds_per_pixel = 0;         // the autoencoder, small pictures
   double decode_seconds_per_pixel = 0;
 };
 // Runs one single block and the autoencoder, with random weights.

@@ -36,7 +36,8 @@ OpSizes VaeOps(const VaeConfig& c, Size s) {
           .heads = 1,
           .queries = latents,
           .keys = latents,
-          .channels = c.channels.back()};
+          .channels = c.channels.back(),
+          .kernel = 9 * widest * widest};
 }
 
 // The blocks, and the modulations of all steps.

@@ -127,7 +127,7 @@ std::string NameOf(Mode mode) {
 }
 
 Precision PrecisionOf(Mode mode) {
-  return mode == Mode::kDefault ? Precision::kInt8 : Precision::kExact;
+  return mode == Mode::kExact ? Precision::kExact : Precision::kInt8;
 }
 
 Status CheckSize(Size s, const EditLimits& limits) {

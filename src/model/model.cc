@@ -124,8 +124,9 @@ Result<std::unique_ptr<Model>> OpenModel(const ModelFiles& files, Ops& ops, int6
     const bool text = network.part == Part::kClip || network.part == Part::kT5;
     const bool in_place = text || !CopiesFit(network, ops, memory_limit);
     KX_ASSIGN_OR_RETURN(WeightSpans pages, LoadNetwork(network, parts, m.adapters, in_place, ops));
-    if (network.part == Part::kClip) m.clip_pages = std::move(pages);
-    if (network.part == Part::kT5) {
+    if (network.part == Part::kClip) {
+      m.clip_pages = std::move(pages);
+    } else if (network.part == Part::kT5) {
       KX_ASSIGN_OR_RETURN(m.t5_pages, Residency::Create(std::move(pages)));
     } else if (network.part == Part::kTransformer) {
       KX_ASSIGN_OR_RETURN(m.dit_pages, Residency::Create(std::move(pages)));

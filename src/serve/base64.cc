@@ -34,7 +34,7 @@ std::string ToBase64(std::string_view bytes) {
 std::optional<std::string> FromBase64(std::string_view text) {
   if (text.starts_with("data:")) {
     const size_t comma = text.find(";base64,");
-    if (comma == std::string_view::npos || comma > 100) return std::nullopt;
+    if (comma > 100) return std::nullopt;  // npos, too
     text.remove_prefix(comma + 8);
   }
   while (!text.empty() && (text.back() == '=' || text.back() == '\n')) text.remove_suffix(1);

@@ -3,7 +3,7 @@
 #include <array>
 
 #include "base/status.h"
-#include "serve/base64.h"
+#include "serve/picture_source.h"
 
 namespace kontext::serve {
 namespace {
@@ -14,6 +14,16 @@ constexpr std::array<std::pair<std::string_view, Like>, 5> kLikes = {
      {"diffusers", Like::kDiffusers},
      {"comfyui", Like::kComfyUi},
      {"sdcpp", Like::kSdCpp}}};
+
+// Of a form it may be otherwise; JSON that was read is.
+bool IsUtf8(const Json& text) {
+  try {
+    (void)text.dump();
+    return true;
+  } catch (const Json::exception&) {
+    return false;
+  }
+}
 
 // Reads one object's fields, remembers what is wrong with them.
 class Reader {
@@ -30,6 +40,7 @@ class Reader {
     if (!value->is_string()) return Wrong(name, "must be a string");
     if (value->get_ref<const std::string&>().size() > most)
       return Wrong(name, fmt::format("must have at most {} bytes", most));
+    if (!IsUtf8(*value)) return Wrong(name, "must be UTF-8");
     fields_[name] = *value;
   }
   void Integer(const char* name, int64_t low, int64_t high, int64_t multiple = 1) {
@@ -58,9 +69,11 @@ class Reader {
     if (!value->is_boolean()) return Wrong(name, "must be true or false");
     fields_[name] = *value;
   }
+  bool sound() const { return errors_.empty(); }
+  void Know(const char* name) { known_.emplace_back(name); }
   // Absent and null are the same.
   const Json* Find(const char* name) {
-    known_.emplace_back(name);
+    Know(name);
     const auto it = body_.find(name);
     return it == body_.end() || it->is_null() ? nullptr : &*it;
   }
@@ -79,26 +92,29 @@ class Reader {
   std::vector<std::string> known_;
 };
 
-void ReadImages(Reader& reader, const EditLimits& limits, Draft& draft) {
+void ReadImages(Reader& reader, const EditLimits& limits, const ServeOptions& options,
+                Draft& draft) {
+  PictureSource source(options);
   const Json* images = reader.Find("images");
-  if (images == nullptr) return;
-  if (!images->is_array() || std::ssize(*images) > limits.max_images)
+  if (images != nullptr && (!images->is_array() || std::ssize(*images) > limits.max_images))
     return reader.Wrong("images", fmt::format("must be a list of at most {} pictures in base64",
                                               limits.max_images));
-  for (size_t i = 0; i < images->size(); ++i) {
-    const Json& image = (*images)[i];
-    auto bytes = image.is_string() ? FromBase64(image.get_ref<const std::string&>()) : std::nullopt;
-    if (bytes) {
-      draft.pictures.push_back(std::move(*bytes));
-    } else {
-      reader.Wrong(fmt::format("images[{}]", i), "must be base64 of a picture, or a data: URL");
-    }
+  for (size_t i = 0; images != nullptr && i < images->size(); ++i) {
+    auto bytes = source.Read((*images)[i], reader.sound());
+    if (!bytes.ok()) reader.Wrong(fmt::format("images[{}]", i), bytes.message());
+    if (bytes.ok() && *bytes) draft.pictures.push_back(**std::move(bytes));
   }
+  const Json* mask = reader.Find("mask");
+  if (mask == nullptr) return;
+  auto bytes = source.Read(*mask, reader.sound());
+  if (!bytes.ok()) return reader.Wrong("mask", bytes.message());
+  draft.mask = (*std::move(bytes)).value_or("");
 }
 
 }  // namespace
 
-std::vector<FieldError> ReadFields(const Json& body, const EditLimits& limits, Draft& draft) {
+std::vector<FieldError> ReadFields(const Json& body, const EditLimits& limits,
+                                   const ServeOptions& options, Draft& draft) {
   std::vector<FieldError> errors;
   if (!body.is_object()) return {{"", "the body must be a JSON object"}};
   Reader reader(body, draft.fields, errors);
@@ -130,13 +146,10 @@ std::vector<FieldError> ReadFields(const Json& body, const EditLimits& limits, D
     if (known) draft.fields["mode"] = *mode;
     if (!known) reader.Wrong("mode", "must be exact, default, balanced or fast");
   }
-  ReadImages(reader, limits, draft);
-  if (const Json* mask = reader.Find("mask"); mask != nullptr) {
-    auto bytes = mask->is_string() ? FromBase64(mask->get_ref<const std::string&>()) : std::nullopt;
-    if (bytes) draft.mask = std::move(*bytes);
-    if (!bytes) reader.Wrong("mask", "must be base64 of a picture, or a data: URL");
-  }
+  reader.Know("images");
+  reader.Know("mask");
   reader.RefuseOthers();
+  ReadImages(reader, limits, options, draft);
   return errors;
 }
 
@@ -176,7 +189,7 @@ Result<EditRequest> RequestOf(const StoredEdit& edit, Store& store) {
     if (f.value("like", "ours") == name) r.like = like;
   }
   for (const Mode mode : kModes) {
-    if (f.value("mode", "exact") == NameOf(mode)) r.mode = mode;
+    if (f.value("mode", "default") == NameOf(mode)) r.mode = mode;
   }
   for (const std::string& hash : edit.inputs) {
     KX_ASSIGN_OR_RETURN(const std::string bytes, store.GetPicture(hash));

@@ -16,8 +16,10 @@ struct FieldError {
 };
 
 // The native API's fields -> draft.fields (and draft.pictures, from "images" and "mask" in base64).
-// Everything a field can be wrong by is told at once; an empty list means it is sound.
-std::vector<FieldError> ReadFields(const Json& body, const EditLimits& limits, Draft& draft);
+// Everything a field can be wrong by is told at once; an empty list means it is sound. URLs are
+// fetched only if all else is.
+std::vector<FieldError> ReadFields(const Json& body, const EditLimits& limits,
+                                   const ServeOptions& options, Draft& draft);
 
 // Opens every picture, so that a broken one is refused before the edit is accepted.
 std::vector<FieldError> CheckPictures(const Draft& draft, const EditLimits& limits);

@@ -5,6 +5,8 @@
 #include <Poco/Net/NameValueCollection.h>
 #include <Poco/URI.h>
 
+#include <algorithm>
+#include <cstdlib>
 #include <sstream>
 
 #include "base/status.h"
@@ -38,6 +40,9 @@ bool Exchange::Is(const char* verb, const std::string& pattern) const {
 }
 
 bool Exchange::ReadBody(std::string& body) {
+  body_read_ = true;
+  // RFC 9112, 6.3: then there is none; POCO would wait for the end of the connection.
+  if (!request.hasContentLength() && !request.getChunkedTransferEncoding()) return true;
   const int64_t most = queue.options().max_body_bytes;
   const auto too_large = [&] {
     response.setKeepAlive(false);
@@ -57,7 +62,11 @@ bool Exchange::ReadBody(std::string& body) {
     Fail(408, "too_slow", fmt::format("the body took more than {} s", kBodySeconds));
     return false;
   }
-  return true;
+  if (!request.hasContentLength() || std::ssize(body) == request.getContentLength64()) return true;
+  response.setKeepAlive(false);
+  Fail(400, "bad_length",
+       fmt::format("the body has {} bytes and ended before its Content-Length", body.size()));
+  return false;
 }
 
 bool Exchange::ReadJson(Json& json) {
@@ -76,6 +85,24 @@ bool Exchange::IsMultipart() const {
   return request.getContentType().starts_with("multipart/form-data");
 }
 
+std::string Exchange::Query(const std::string& name) const {
+  const auto it = query.find(name);
+  return it == query.end() ? "" : it->second;
+}
+
+int64_t Exchange::Number(const char* name, int64_t otherwise) const {
+  const auto it = query.find(name);
+  return it == query.end() ? otherwise : std::strtoll(it->second.c_str(), nullptr, 10);
+}
+
+int Exchange::PageLimit() const {
+  return static_cast<int>(std::clamp<int64_t>(Number("limit", 50), 1, 200));
+}
+
+std::string Exchange::Base() const {
+  return (request.secure() ? "https://" : "http://") + request.getHost();
+}
+
 bool Exchange::ReadParts(std::vector<Part>& parts) {
   std::string body;
   if (!ReadBody(body)) return false;
@@ -84,6 +111,11 @@ bool Exchange::ReadParts(std::vector<Part>& parts) {
     Poco::Net::NameValueCollection parameters;
     Poco::Net::MessageHeader::splitParameters(request.getContentType(), type, parameters);
     boundary = parameters.get("boundary", "");
+    // POCO takes the end of the body for the end of its last part.
+    if (!boundary.empty() && body.find("--" + boundary + "--") == std::string::npos) {
+      Fail(400, "bad_multipart", "the body of multipart/form-data has no end");
+      return false;
+    }
     std::istringstream stream(body);
     Poco::Net::MultipartReader reader(stream, boundary);
     while (!boundary.empty() && std::ssize(parts) < kMostParts && reader.hasNextPart()) {
@@ -111,13 +143,27 @@ void Exchange::Send(int status, const Json& json) {
   SendBytes("application/json", json.dump(-1, ' ', false, Json::error_handler_t::replace));
 }
 
+// A body that stays unread would be taken for the connection's next request.
+void Exchange::LeaveBody() {
+  const bool chunked = request.getChunkedTransferEncoding();
+  if (body_read_ || (!chunked && request.getContentLength64() <= 0)) return;
+  body_read_ = true;
+  if (!chunked && request.getContentLength64() <= queue.options().max_body_bytes) {
+    request.stream().ignore(queue.options().max_body_bytes);
+  } else {
+    response.setKeepAlive(false);
+  }
+}
+
 void Exchange::SendBytes(const std::string& type, const std::string& bytes) {
+  LeaveBody();
   response.setContentType(type);
   response.sendBuffer(bytes.data(), bytes.size());
 }
 
 void Exchange::Fail(int status, const std::string& code, const std::string& message,
                     const std::vector<FieldError>& fields) {
+  if (error_json != nullptr) return Send(status, error_json(code, message));
   Json error = {{"code", code}, {"message", message}, {"request_id", id}};
   if (!fields.empty()) error["fields"] = Json::array();
   for (const FieldError& f : fields)
@@ -137,7 +183,7 @@ bool Exchange::Submit(Draft& draft, StoredEdit& edit) {
       Fail(429, "busy", message);
       return false;
     case Queue::Refusal::kConflict:
-      Fail(409, "conflict", message);
+      Fail(conflict_status, "conflict", message);
       return false;
     case Queue::Refusal::kBad:
       Fail(500, "store", message);
@@ -151,6 +197,19 @@ std::ostream& Exchange::Stream() {
   response.set("Cache-Control", "no-store");
   response.setChunkedTransferEncoding(true);
   return response.send();
+}
+
+std::string PictureType(const std::string& bytes) {
+  if (bytes.starts_with("\x89PNG")) return "image/png";
+  return bytes.starts_with("RIFF") ? "image/webp" : "image/jpeg";
+}
+
+Result<std::string> PictureAs(Store& store, const StoredImage& image,
+                              const std::string& extension) {
+  KX_ASSIGN_OR_RETURN(std::string png, store.GetPicture(image.hash));
+  if (extension == ".png") return png;
+  KX_ASSIGN_OR_RETURN(LoadedPicture picture, DecodePictureBytes(png, "the result"));
+  return EncodePictureBytes({std::move(picture.pixels), image.seed, picture.recipe, 0}, extension);
 }
 
 }  // namespace kontext::serve

@@ -31,6 +31,14 @@ class Exchange {
   std::string method;
   std::vector<std::string> path;  // decoded segments
   std::map<std::string, std::string> query;
+  std::string Query(const std::string& name) const;           // or empty
+  int64_t Number(const char* name, int64_t otherwise) const;  // of the query
+  int PageLimit() const;                                      // "limit" of a list: 1 to 200
+  // An error as the API that is spoken tells it; null: as the native one does.
+  Json (*error_json)(const std::string& code, const std::string& message) = nullptr;
+
+  // Of the same Idempotency-Key with another request. Clients of OpenAI's API send a 409 again.
+  int conflict_status = 409;
 
   bool Is(const char* verb, const std::string& pattern) const;  // "v1/edits/*"
   // The body within its limit; false after a 413 or 408 was sent.
@@ -38,26 +46,46 @@ class Exchange {
   bool ReadJson(Json& json);                 // false after a 400 was sent
   bool ReadParts(std::vector<Part>& parts);  // of multipart/form-data
   bool IsMultipart() const;
+  std::string Base() const;  // how the client names this server: http://HOST
 
   void Send(int status, const Json& json);
   void SendBytes(const std::string& type, const std::string& bytes);
   void Fail(int status, const std::string& code, const std::string& message,
             const std::vector<FieldError>& fields = {});
-  // Submits; false after a refusal was sent in the native shape.
+  // Submits; false after a refusal was sent.
   bool Submit(Draft& draft, StoredEdit& edit);
   // An open event stream.
   std::ostream& Stream();
+
+ private:
+  void LeaveBody();
+  bool body_read_ = false;
 };
 
 // One API: true if the path was its own and was answered.
 using Api = bool (*)(Exchange&);
 bool Native(Exchange& exchange);
 bool OpenAi(Exchange& exchange);
+bool IsOpenAiRoute(const Exchange& exchange);
+Json OpenAiError(const std::string& code, const std::string& message);
 bool ProjectApi(Exchange& exchange);
+bool A1111(Exchange& exchange);
+bool Bfl(Exchange& exchange);
+bool ReviewApi(Exchange& exchange);  // for reviewers only
+bool ComfyUi(Exchange& exchange);
 
 // The native API's answer to a draft: 202 and the edit, or what is wrong with it. `errors` is what
 // reading its fields found.
 void Accept(Exchange& exchange, Draft& draft, std::vector<FieldError> errors);
+
+// Of all that a draft asks for: the same Idempotency-Key with another one is a conflict.
+std::string BodyHash(const Draft& draft);
+
+// Of bytes that were read as a picture: "image/png".
+std::string PictureType(const std::string& bytes);
+
+// A stored picture as it is kept, ".png", or in another format with its recipe.
+Result<std::string> PictureAs(Store& store, const StoredImage& image, const std::string& extension);
 
 // The edit as clients of the native API see it.
 Json EditJson(Queue& queue, const StoredEdit& edit);

@@ -1,6 +1,4 @@
 // The native API: docs/openapi.json.
-#include <algorithm>
-#include <cstdlib>
 #include <mutex>
 
 #include "base/status.h"
@@ -57,17 +55,14 @@ void Create(Exchange& x) {
   } else if (!x.ReadJson(body)) {
     return;
   }
-  std::vector<FieldError> errors = ReadFields(body, x.queue.engine().limits(), draft);
+  std::vector<FieldError> errors =
+      ReadFields(body, x.queue.engine().limits(), x.queue.options(), draft);
   Accept(x, draft, std::move(errors));
 }
 
 void List(Exchange& x) {
-  const auto number = [&](const char* name, int64_t otherwise) {
-    const auto it = x.query.find(name);
-    return it == x.query.end() ? otherwise : std::strtoll(it->second.c_str(), nullptr, 10);
-  };
-  const auto limit = static_cast<int>(std::clamp<int64_t>(number("limit", 50), 1, 200));
-  const auto edits = x.queue.store().List(x.owner, number("before", 0), limit);
+  const int limit = x.PageLimit();
+  const auto edits = x.queue.store().List(x.owner, x.Number("before", 0), limit);
   if (!edits.ok()) return x.Fail(500, "store", edits.message());
   Json page = {{"edits", Json::array()}};
   for (const StoredEdit& edit : *edits) page["edits"].push_back(EditJson(x.queue, edit));
@@ -105,7 +100,7 @@ void Watch(Exchange& x) {
       event("queued", now);
       last = std::move(now);
       told = Now();
-    } else if (edit->state == "running" && live.version != seen && live.progress.is_object()) {
+    } else if (edit->state != "queued" && live.version != seen && live.progress.is_object()) {
       Json progress = live.progress;
       if (!live.preview.empty())
         progress["preview"] = "data:image/png;base64," + ToBase64(live.preview);
@@ -219,6 +214,7 @@ void SendTokens(Exchange& x) {
 Json EditJson(Queue& queue, const StoredEdit& e) {
   Json request = e.request;
   request["images"] = e.inputs.size();
+  for (const char* hidden : {"comfyui", "attached", "bfl"}) request.erase(hidden);
   Json images = Json::array();
   for (const StoredImage& i : e.images) {
     if (e.state == "moderated") break;
@@ -229,7 +225,8 @@ Json EditJson(Queue& queue, const StoredEdit& e) {
                       {"height", i.height},
                       {"seconds", i.seconds}});
   }
-  Json json = {{"id", e.id},         {"state", e.state}, {"created", e.created},
+  const std::string state = e.state == "review" ? "running" : e.state;
+  Json json = {{"id", e.id},         {"state", state},   {"created", e.created},
                {"request", request}, {"images", images}, {"notes", e.notes}};
   if (e.started > 0) json["started"] = e.started;
   if (e.finished > 0) json["finished"] = e.finished;

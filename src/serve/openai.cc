@@ -1,5 +1,6 @@
 // OpenAI's images API: edits and generations, answered when done or streamed, and the models' list.
 #include <algorithm>
+#include <array>
 
 #include "base/status.h"
 #include "serve/base64.h"
@@ -7,6 +8,12 @@
 
 namespace kontext::serve {
 namespace {
+
+// A form says all in text; these mean a number or a truth. The last three are ours.
+constexpr std::array<std::string_view, 7> kNotText = {
+    "n", "partial_images", "stream", "output_compression", "seed", "steps", "guidance"};
+
+constexpr double kStreamSeconds = 15;  // at most between two signs of life
 
 void Refuse(Exchange& x, int status, const std::string& param, const std::string& message) {
   x.Send(status, {{"error",
@@ -32,8 +39,7 @@ bool ReadForm(Exchange& x, Wish& wish) {
       wish.draft.pictures.push_back(p.bytes);
     } else if (p.name == "mask") {
       wish.draft.mask = p.bytes;
-    } else if (p.name == "n" || p.name == "partial_images" || p.name == "stream" ||
-               p.name == "output_compression") {
+    } else if (std::find(kNotText.begin(), kNotText.end(), p.name) != kNotText.end()) {
       const auto value = ParseJson(p.bytes, p.name);
       wish.fields[p.name] = value.ok() ? *value : Json(p.bytes);
     } else {
@@ -43,8 +49,29 @@ bool ReadForm(Exchange& x, Wish& wish) {
   return true;
 }
 
+// What is wrong with the references of a JSON body, {"image_url": URL}; nothing fills in ours.
+std::vector<FieldError> ReadReferences(const Json& fields, Json& ours) {
+  const auto url = [](const Json& reference) {
+    return reference.is_object() ? reference.value("image_url", Json()) : Json();
+  };
+  const std::string expected =
+      "must be an object with image_url, a data: URL or a URL; there are no files here";
+  if (fields.contains("images") && !fields["images"].is_array())
+    return {{"images", "must be a list of objects with image_url"}};
+  for (const Json& reference : fields.value("images", Json::array())) {
+    if (!url(reference).is_string()) return {{"images", "each " + expected}};
+    ours["images"].push_back(url(reference));
+  }
+  const Json mask = fields.value("mask", Json());
+  if (mask.is_null()) return {};
+  if (!url(mask).is_string()) return {{"mask", expected}};
+  ours["mask"] = url(mask);
+  return {};
+}
+
 // OpenAI's fields -> ours; what is wrong, or nothing.
-std::vector<FieldError> Translate(Wish& wish, const EditLimits& limits) {
+std::vector<FieldError> Translate(Wish& wish, const EditLimits& limits,
+                                  const ServeOptions& options) {
   Json ours = Json::object();
   const Json& f = wish.fields;
   if (!f.is_object()) return {{"", "the body must be a JSON object"}};
@@ -65,28 +92,30 @@ std::vector<FieldError> Translate(Wish& wish, const EditLimits& limits) {
   const Json format = f.contains("output_format") ? f["output_format"] : Json("png");
   if (format != "png" && format != "jpeg" && format != "webp" && !format.is_null())
     return {{"output_format", "must be png, jpeg or webp"}};
-  if (f.contains("stream") && f["stream"].is_boolean()) wish.stream = f["stream"].get<bool>();
+  const Json stream = f.value("stream", Json());
+  if (!stream.is_null() && !stream.is_boolean()) return {{"stream", "must be true or false"}};
+  wish.stream = stream == true;
   if (f.contains("partial_images") && !f["partial_images"].is_null()) {
     const Json& partials = f["partial_images"];
     if (!partials.is_number_integer() || partials < 0 || partials > 3)
       return {{"partial_images", "must be an integer from 0 to 3"}};
     wish.partials = partials.get<int>();
   }
-  if (wish.kind == "image_edit" && wish.draft.pictures.empty()) return {{"image", "is missing"}};
-  std::vector<FieldError> errors = ReadFields(ours, limits, wish.draft);
+  if (wish.kind == "image_edit") {
+    const std::vector<FieldError> errors = ReadReferences(f, ours);
+    if (!errors.empty()) return errors;
+    if (wish.draft.pictures.empty() && !ours.contains("images")) return {{"image", "is missing"}};
+  }
+  std::vector<FieldError> errors = ReadFields(ours, limits, options, wish.draft);
   if (errors.empty()) errors = CheckPictures(wish.draft, limits);
   return errors;
 }
 
-// The picture in the format asked for; a PNG is given as it is kept.
+// The picture in the format asked for.
 Result<std::string> Encoded(Exchange& x, const Wish& wish, const StoredImage& image) {
-  KX_ASSIGN_OR_RETURN(const std::string png, x.queue.store().GetPicture(image.hash));
   const Json format = wish.fields.contains("output_format") ? wish.fields["output_format"] : Json();
-  if (format != "jpeg" && format != "webp") return ToBase64(png);
-  KX_ASSIGN_OR_RETURN(LoadedPicture picture, DecodePictureBytes(png, "the result"));
-  KX_ASSIGN_OR_RETURN(const std::string bytes,
-                      EncodePictureBytes({std::move(picture.pixels), image.seed, picture.recipe, 0},
-                                         format == "jpeg" ? ".jpg" : ".webp"));
+  const char* extension = format == "jpeg" ? ".jpg" : format == "webp" ? ".webp" : ".png";
+  KX_ASSIGN_OR_RETURN(const std::string bytes, PictureAs(x.queue.store(), image, extension));
   return ToBase64(bytes);
 }
 
@@ -127,6 +156,7 @@ Result<Json> Usage(Exchange& x, const StoredEdit& edit, int64_t images) {
 
 void AnswerWhole(Exchange& x, const Wish& wish, const StoredEdit& edit) {
   const auto done = x.queue.WaitForEnd(edit.id);
+  if (!done.ok()) x.response.set("x-should-retry", "false");  // the edit is kept: no second one
   if (!done.ok()) return Refuse(x, 503, "", done.message());
   if (done->state != "ready")
     return Refuse(x, done->state == "moderated" ? 400 : 500, "", done->error_message);
@@ -153,6 +183,7 @@ void AnswerStream(Exchange& x, const Wish& wish, StoredEdit edit) {
         << std::flush;
   };
   int sent = 0;
+  double told = Now();
   while (out.good()) {
     const auto now = x.queue.Get(edit.id);
     if (!now.ok() || !*now) return;
@@ -172,6 +203,10 @@ void AnswerStream(Exchange& x, const Wish& wish, StoredEdit edit) {
                       {"quality", "low"},
                       {"size", "auto"}};
       event(wish.kind + ".partial_image", std::move(partial));
+    }
+    if (Now() - told > kStreamSeconds) {  // so that a client that left is noticed
+      out << ": still here\n\n" << std::flush;
+      told = Now();
     }
     x.queue.WaitForChange(edit.id, live.version, 1);
   }
@@ -194,15 +229,33 @@ void Make(Exchange& x, const char* kind) {
   Wish wish;
   wish.kind = kind;
   if (x.IsMultipart() ? !ReadForm(x, wish) : !x.ReadJson(wish.fields)) return;
-  const auto errors = Translate(wish, x.queue.engine().limits());
+  const auto errors = Translate(wish, x.queue.engine().limits(), x.queue.options());
   if (!errors.empty())
     return Refuse(x, 400, errors[0].field, errors[0].field + ": " + errors[0].message);
+  wish.draft.body_hash = BodyHash(wish.draft);
   StoredEdit edit;
   if (!x.Submit(wish.draft, edit)) return;
   wish.stream ? AnswerStream(x, wish, edit) : AnswerWhole(x, wish, edit);
 }
 
 }  // namespace
+
+bool IsOpenAiRoute(const Exchange& x) {
+  return x.path.size() >= 2 && x.path[0] == "v1" &&
+         (x.path[1] == "images" || x.path[1] == "models");
+}
+
+Json OpenAiError(const std::string& code, const std::string& message) {
+  const bool ours = code == "store";
+  const std::string type = ours             ? "server_error"
+                           : code == "busy" ? "rate_limit_error"
+                                            : "invalid_request_error";
+  const std::string name = code == "unauthorized" ? "invalid_api_key"
+                           : code == "busy"       ? "rate_limit_exceeded"
+                           : code == "conflict"   ? "idempotency_key_reused"
+                                                  : code;
+  return {{"error", {{"message", message}, {"type", type}, {"param", nullptr}, {"code", name}}}};
+}
 
 bool OpenAi(Exchange& x) {
   const ModelInfo model = x.queue.engine().model();

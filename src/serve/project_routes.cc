@@ -293,7 +293,8 @@ void EditFrom(Exchange& x, bool from_turn) {
   }
   EditLimits limits = x.queue.engine().limits();
   if (turn) --limits.max_images;  // the turn's picture is one
-  for (FieldError& e : ReadFields(body, limits, draft)) errors.push_back(std::move(e));
+  for (FieldError& e : ReadFields(body, limits, x.queue.options(), draft))
+    errors.push_back(std::move(e));
   Accept(x, draft, std::move(errors));
 }
 
@@ -356,7 +357,7 @@ void Again(Exchange& x) {
       errors.push_back({name.substr(0, 100), "is no field of this request"});
     fields[name] = value;
   }
-  for (FieldError& e : ReadFields(fields, x.queue.engine().limits(), draft))
+  for (FieldError& e : ReadFields(fields, x.queue.engine().limits(), x.queue.options(), draft))
     errors.push_back(std::move(e));
   Accept(x, draft, std::move(errors));
 }

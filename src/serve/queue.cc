@@ -1,6 +1,7 @@
 #include "serve/queue.h"
 
 #include <chrono>
+#include <climits>
 #include <random>
 
 #include "base/status.h"
@@ -40,7 +41,7 @@ class Queue::Listener : public EditListener {
 
   void OnProgress(const Progress& p) override {
     std::string preview;
-    if (p.preview != nullptr && p.preview->width > 0) {
+    if (queue_.shows_previews() && p.preview != nullptr && p.preview->width > 0) {
       const Result<std::string> png = EncodePictureBytes({*p.preview, 0, "", 0}, ".png");
       if (png.ok()) preview = *png;
     }
@@ -59,7 +60,7 @@ class Queue::Listener : public EditListener {
     if (!preview.empty()) live.preview = std::move(preview);
     if (p.seconds_per_step > 0) queue_.seconds_per_step_ = p.seconds_per_step;
     if (p.step > 0 && p.stage == Stage::kSteps) ++queue_.counters_["steps"];
-    queue_.changed_.notify_all();
+    queue_.Changed();
   }
   void OnNote(const std::string& note) override { edit_.notes.push_back(note); }
   bool WantsCheckpoints() override { return true; }
@@ -67,20 +68,29 @@ class Queue::Listener : public EditListener {
     Keep(queue_.store_.SaveCheckpoint(edit_.id, c));
   }
   void OnPicture(const Edited& edited) override {
-    Keep(queue_.projects_.Keep(edit_, request_, edited));
-    if (!status_.ok()) return;
     const Result<std::string> png = EncodePictureBytes(edited, ".png");
     if (!png.ok()) return Keep(png.status());
+    // Before it is stored anywhere: what is stored can be fetched, and is not judged again after a
+    // restart.
+    Keep(RunFilter(
+        queue_.options_.filter_after, FilterInput(edit_, "after", *png),
+        [this] { return Cancelled(); }, edit_));
+    const bool held = queue_.options_.review;
+    if (status_.ok() && !held) Keep(queue_.projects_.Keep(edit_, request_, edited));
+    if (!status_.ok()) return;
     const Result<std::string> hash = queue_.store_.PutPicture(*png);
     if (!hash.ok()) return Keep(hash.status());
-    Keep(queue_.store_.AddImage(edit_.id, {next_++, *hash, edited.seed, edited.picture.width,
-                                           edited.picture.height, edited.seconds}));
+    StoredImage image{
+        next_++,        *hash, edited.seed, edited.picture.width, edited.picture.height,
+        edited.seconds, ""};
+    if (held && edit_.request.contains("project") && !edited.latents.data.empty()) {
+      const Result<std::string> latents = queue_.store_.PutPicture(BytesOf(edited.latents));
+      if (!latents.ok()) return Keep(latents.status());
+      image.latents = *latents;
+    }
+    Keep(queue_.store_.AddImage(edit_.id, image, held));
   }
-  bool Cancelled() override {
-    if (queue_.stop_ || !status_.ok()) return true;
-    const std::lock_guard lock(queue_.mutex_);
-    return queue_.cancel_running_;
-  }
+  bool Cancelled() override { return !status_.ok() || queue_.RunShouldEnd(); }
   const Status& status() const { return status_; }
 
  private:
@@ -94,10 +104,13 @@ class Queue::Listener : public EditListener {
   Status status_;
 };
 
-Queue::Queue(const ServeOptions& options, Store& store, Engine& engine)
-    : options_(options), store_(store), engine_(engine), projects_(options.folder), worker_([this] {
-        Work();
-      }) {}
+Queue::Queue(const ServeOptions& options, Store& store, Engine& engine, std::string secret)
+    : options_(options),
+      store_(store),
+      engine_(engine),
+      secret_(std::move(secret)),
+      projects_(options.folder),
+      worker_([this] { Work(); }) {}
 
 Queue::~Queue() {
   Stop();
@@ -108,8 +121,23 @@ void Queue::Stop() {
   {
     const std::lock_guard lock(mutex_);
     stop_ = true;
+    Changed();
   }
+}
+
+void Queue::Changed() {
+  ++changes_;
   changed_.notify_all();
+}
+
+const std::vector<Queue::Place>& Queue::Order() {
+  static const std::vector<Place> kUnknown;
+  if (order_) return *order_;
+  const auto waiting = store_.Waiting();
+  if (!waiting.ok()) return kUnknown;
+  order_.emplace();
+  for (const StoredEdit& e : *waiting) order_->push_back({e.id, e.steps});
+  return *order_;
 }
 
 int64_t Queue::Version(const std::string& id) const {
@@ -133,18 +161,26 @@ Queue::Refusal Queue::Submit(const Draft& draft, StoredEdit& edit, std::string& 
       return Refusal::kConflict;
     }
   }
-  const auto waiting = store_.Waiting();
-  if (!waiting.ok()) return bad(waiting.status());
-  int own = 0;
-  for (const StoredEdit& e : *waiting) own += e.owner == draft.owner ? 1 : 0;
-  if (std::ssize(*waiting) >= options_.max_waiting || own >= options_.max_waiting_per_key) {
-    message = fmt::format("{} edits are waiting, {} of this key; at most {} and {}",
-                          waiting->size(), own, options_.max_waiting, options_.max_waiting_per_key);
+  if (!draft.id.empty()) {
+    const auto taken = store_.Get(draft.id);
+    if (!taken.ok()) return bad(taken.status());
+    message = "this id was used before";
+    if (*taken) return Refusal::kConflict;
+  }
+  int all = 0, own = 0;
+  for (const auto& edits : {store_.Waiting(), store_.InReview(0, INT_MAX)}) {
+    if (!edits.ok()) return bad(edits.status());
+    for (const StoredEdit& e : *edits) own += e.owner == draft.owner ? 1 : 0;
+    all += static_cast<int>(edits->size());
+  }
+  if (all >= options_.max_waiting || own >= options_.max_waiting_per_key) {
+    message = fmt::format("{} edits are waiting, {} of this key; at most {} and {}", all, own,
+                          options_.max_waiting, options_.max_waiting_per_key);
     ++counters_["refused"];
     return Refusal::kBusy;
   }
   edit = StoredEdit();
-  edit.id = RandomHex(32);
+  edit.id = draft.id.empty() ? RandomHex(32) : draft.id;
   edit.owner = draft.owner;
   edit.state = "queued";
   edit.created = Now();
@@ -165,9 +201,17 @@ Queue::Refusal Queue::Submit(const Draft& draft, StoredEdit& edit, std::string& 
     if (!hash.ok()) return bad(hash.status());
     edit.mask = *hash;
   }
-  if (const Status status = store_.Add(edit); !status.ok()) return bad(status);
+  for (const std::string& bytes : draft.attachments) {
+    const auto hash = store_.PutPicture(bytes);
+    if (!hash.ok()) return bad(hash.status());
+    edit.request["attached"].push_back(*hash);
+  }
+  const Status added =
+      draft.webhook ? store_.AddWithWebhook(edit, *draft.webhook) : store_.Add(edit);
+  if (!added.ok()) return bad(added);
+  order_.reset();
   ++counters_["accepted"];
-  changed_.notify_all();
+  Changed();
   return Refusal::kNone;
 }
 
@@ -179,7 +223,7 @@ Status Queue::Cancel(const std::string& id) {
     return Status();
   }
   KX_ASSIGN_OR_RETURN(std::optional<StoredEdit> edit, store_.Get(id));
-  if (!edit || edit->state != "queued") return Status();
+  if (!edit || (edit->state != "queued" && edit->state != "review")) return Status();
   return Finish(*edit, "cancelled", Status(Code::kCancelled, "cancelled while it waited"));
 }
 
@@ -187,14 +231,13 @@ Live Queue::Look(const StoredEdit& edit) {
   const std::lock_guard lock(mutex_);
   const auto own = live_.find(edit.id);
   Live live = own == live_.end() ? Live() : own->second;
+  if (edit.state == "review") live.progress = ReviewProgress(edit);
   if (edit.state != "queued") return live;
   live.position = running_.empty() ? 0 : 1;
   const auto current = live_.find(running_);
   live.predicted = seconds_per_step_ * edit.steps;
   if (current != live_.end()) live.predicted += current->second.predicted;
-  const auto waiting = store_.Waiting();
-  if (!waiting.ok()) return live;
-  for (const StoredEdit& other : *waiting) {
+  for (const Place& other : Order()) {
     if (other.id == edit.id) break;
     ++live.position;
     live.predicted += seconds_per_step_ * other.steps;
@@ -208,12 +251,27 @@ void Queue::WaitForChange(const std::string& id, int64_t version, double seconds
                     [&] { return stop_ || Version(id) != version; });
 }
 
+int64_t Queue::WaitForAnyChange(int64_t seen, double seconds) {
+  std::unique_lock lock(mutex_);
+  changed_.wait_for(lock, std::chrono::duration<double>(seconds),
+                    [&] { return stop_ || changes_ != seen; });
+  return changes_;
+}
+
 Result<StoredEdit> Queue::WaitForEnd(const std::string& id) {
+  constexpr double kReviewSeconds = 600;  // as long as OpenAI's clients wait
+  double until = 0;
   while (true) {
     KX_ASSIGN_OR_RETURN(const std::optional<StoredEdit> edit, store_.Get(id));
     if (!edit) return BadInput("the edit {} was deleted", id);
     if (edit->finished > 0) return *edit;
     if (stop_) return Status(Code::kCancelled, "the server is shutting down; the edit is kept");
+    if (edit->state == "review") {
+      if (until == 0) until = Now() + kReviewSeconds;
+      if (Now() > until)
+        return Status(Code::kCancelled,
+                      fmt::format("the edit {} is done and waits for a reviewer; it is kept", id));
+    }
     WaitForChange(id, Look(*edit).version, 1);
   }
 }
@@ -221,8 +279,9 @@ Result<StoredEdit> Queue::WaitForEnd(const std::string& id) {
 Json Queue::Counters() {
   const std::lock_guard lock(mutex_);
   Json json = counters_;
-  const auto waiting = store_.Waiting();
-  json["waiting"] = waiting.ok() ? std::ssize(*waiting) : -1;
+  json["waiting"] = std::ssize(Order());
+  const auto held = store_.InReview(0, INT_MAX);
+  json["review"] = held.ok() ? std::ssize(*held) : -1;
   json["running"] = running_.empty() ? 0 : 1;
   json["seconds_per_step"] = seconds_per_step_;
   return json;
@@ -248,6 +307,7 @@ void Queue::Work() {
       cancel_running_ = false;
       next->state = "running";
       if (next->started == 0) next->started = Now();
+      order_.reset();
       if (!store_.Update(*next).ok()) {
         running_.clear();
         changed_.wait_for(lock, std::chrono::seconds(1));
@@ -255,16 +315,25 @@ void Queue::Work() {
       }
       ++live_[next->id].version;
       live_[next->id].position = -1;
-      changed_.notify_all();
+      Changed();
     }
     RunOne(std::move(*next));
   }
 }
 
+bool Queue::RunShouldEnd() {
+  const std::lock_guard lock(mutex_);
+  return stop_ || cancel_running_;
+}
+
 void Queue::RunOne(StoredEdit edit) {
   edit.notes = Json::array();  // of a run that was cut short: they come again
   const auto run = [&]() -> Status {
-    KX_RETURN_IF_ERROR(RunFilter(options_.filter_before, FilterInput(edit, "before", ""), edit));
+    const Status let = RunFilter(
+        options_.filter_before, FilterInput(edit, "before", ""), [this] { return RunShouldEnd(); },
+        edit);
+    if (edit.error_code == "moderated") edit.error_code = kRequestModerated;
+    KX_RETURN_IF_ERROR(let);
     KX_ASSIGN_OR_RETURN(EditRequest request, RequestOf(edit, store_));
     KX_ASSIGN_OR_RETURN(request.resume, store_.LoadCheckpoint(edit.id));
     const int first = request.resume ? request.resume->picture : 0;
@@ -273,13 +342,7 @@ void Queue::RunOne(StoredEdit edit) {
     Listener listener(*this, edit, request, first);
     const auto edits = engine_.Edit(request, &listener);
     KX_RETURN_IF_ERROR(listener.status());
-    KX_RETURN_IF_ERROR(edits.status());
-    KX_ASSIGN_OR_RETURN(const auto whole, store_.Get(edit.id));
-    for (size_t i = 0; whole && !options_.filter_after.empty() && i < whole->images.size(); ++i) {
-      KX_ASSIGN_OR_RETURN(const std::string png, store_.GetPicture(whole->images[i].hash));
-      KX_RETURN_IF_ERROR(RunFilter(options_.filter_after, FilterInput(edit, "after", png), edit));
-    }
-    return Status();
+    return edits.status();
   };
   const Status status = run();
   const std::lock_guard lock(mutex_);
@@ -287,15 +350,30 @@ void Queue::RunOne(StoredEdit edit) {
   if (stop_ && status.code() == Code::kCancelled && !cancel_running_) {
     edit.state = "queued";  // goes on from its last step when the server is back
     (void)store_.Update(edit);
-  } else if (edit.error_code == "moderated") {
+    order_.reset();
+  } else if (edit.error_code == "moderated" || edit.error_code == kRequestModerated) {
     (void)Finish(edit, "moderated", Status(Code::kUsage, edit.error_message));
   } else if (status.ok()) {
-    (void)Finish(edit, "ready", Status());
+    Complete(edit);
   } else {
     (void)Finish(edit, status.code() == Code::kCancelled ? "cancelled" : "failed", status);
   }
   (void)store_.Trim(options_.keep_bytes);
-  changed_.notify_all();
+  Changed();
+}
+
+void Queue::Complete(StoredEdit& edit) {
+  const auto stored = store_.Get(edit.id);
+  if (!stored.ok() || !*stored) {
+    (void)Finish(edit, "failed", stored.ok() ? Internal("the edit is gone") : stored.status());
+  } else if ((**stored).held.empty()) {
+    (void)Finish(edit, "ready", Status());
+  } else {
+    edit.state = "review";
+    (void)store_.Update(edit);
+    ++live_[edit.id].version;
+    Changed();
+  }
 }
 
 // With mutex_ held.
@@ -307,9 +385,10 @@ Status Queue::Finish(StoredEdit& edit, const char* state, const Status& why) {
     edit.error_message = why.message();
   }
   const Status status = store_.Update(edit);
+  order_.reset();
   ++counters_[state];
   live_.erase(edit.id);
-  changed_.notify_all();
+  Changed();
   return status;
 }
 

@@ -6,7 +6,10 @@
 #include <condition_variable>
 #include <map>
 #include <mutex>
+#include <optional>
+#include <string>
 #include <thread>
+#include <vector>
 
 #include "kontext/serve.h"
 #include "serve/projects.h"
@@ -18,8 +21,11 @@ namespace kontext::serve {
 struct Draft {
   Json fields = Json::object();
   std::vector<std::string> pictures;
-  std::string mask;  // bytes, or empty
+  std::string mask;                      // bytes, or empty
+  std::vector<std::string> attachments;  // bytes kept as long as the edit: "attached" has hashes
+  std::string id;                        // chosen by the client: 32 hexadecimal digits; or empty
   std::string owner, idempotency_key, body_hash;
+  std::optional<Webhook> webhook;
 };
 
 // What is known of an edit that waits or runs, beside the store.
@@ -33,7 +39,8 @@ struct Live {
 
 class Queue {
  public:
-  Queue(const ServeOptions& options, Store& store, Engine& engine);
+  // `secret` is the server's own, for signatures.
+  Queue(const ServeOptions& options, Store& store, Engine& engine, std::string secret);
   ~Queue();  // the edit that runs is kept at its last step
   Queue(const Queue&) = delete;
   Queue& operator=(const Queue&) = delete;
@@ -46,16 +53,26 @@ class Queue {
 
   Result<std::optional<StoredEdit>> Get(const std::string& id) { return store_.Get(id); }
   Status Cancel(const std::string& id);
+  // A reviewer's word on an edit that waits for one (review.cc). kUsage: it does not, or not any
+  // more.
+  Result<StoredEdit> Decide(const std::string& id, Decision decision);
   Live Look(const StoredEdit& edit);
   // Returns when the version is not `version` any more, or after `seconds`.
   void WaitForChange(const std::string& id, int64_t version, double seconds);
-  // Waits until the edit has ended or `gone` says true.
+  // Returns when anything has changed since it returned `seen`, or after `seconds`.
+  int64_t WaitForAnyChange(int64_t seen, double seconds);
+  bool stopping() const { return stop_; }
+  // Waits until the edit has ended, and for its review for some minutes only: nobody knows how long
+  // that takes.
   Result<StoredEdit> WaitForEnd(const std::string& id);
+  // A preview shows a picture before a filter or a reviewer has judged it.
+  bool shows_previews() const { return options_.filter_after.empty() && !options_.review; }
 
   Store& store() { return store_; }
   Engine& engine() { return engine_; }
   Projects& projects() { return projects_; }
   const ServeOptions& options() const { return options_; }
+  const std::string& secret() const { return secret_; }
   Json Counters();
   std::string running();
 
@@ -63,19 +80,35 @@ class Queue {
   class Listener;
   void Work();
   void RunOne(StoredEdit edit);
+  bool RunShouldEnd();  // cancelled, or the server stops
   Status Finish(StoredEdit& edit, const char* state, const Status& why);
+  // The state of an edit whose pictures are all there: ready, or review. With mutex_ held.
+  void Complete(StoredEdit& edit);
+  void AddToProject(StoredEdit& edit);
+  void Changed();  // with mutex_ held
+  // With mutex_ held: who waits, in order. Hundreds look at their place once a second, so it is
+  // read from the store only after edits have begun or ceased to wait (order_.reset()).
+  struct Place {
+    std::string id;
+    int steps;
+  };
+  const std::vector<Place>& Order();
   int64_t Version(const std::string& id) const;  // with mutex_ held; 0 once it has ended
 
   const ServeOptions& options_;
   Store& store_;
   Engine& engine_;
+  const std::string secret_;
   Projects projects_;
   std::mutex mutex_;
   std::condition_variable changed_;
+  int64_t changes_ = 0;
   std::map<std::string, Live> live_;
+  std::optional<std::vector<Place>> order_;
   std::string running_;
   bool cancel_running_ = false;
   std::atomic<bool> stop_ = false;
+  std::mutex deciding_;  // taken before mutex_
   std::map<std::string, int64_t> counters_;
   double seconds_per_step_ = 0;  // a running mean over finished steps
   std::thread worker_;
@@ -83,6 +116,11 @@ class Queue {
 
 // Turns a stored edit into what the engine takes.
 Result<EditRequest> RequestOf(const StoredEdit& edit, Store& store);
+// What clients are told of an edit that waits for a reviewer: it runs still, in a stage of its own.
+Json ReviewProgress(const StoredEdit& edit);
+// Latents as bytes of the store, and back.
+std::string BytesOf(const Latents& latents);
+Latents LatentsOf(const std::string& bytes);
 double Now();  // seconds since 1970
 
 }  // namespace kontext::serve

@@ -14,8 +14,14 @@
 
 #include "base/status.h"
 #include "kontext/serve.h"
+#include "serve/a1111.h"
 #include "serve/assets.h"
+#include "serve/base64.h"
+#include "serve/bfl.h"
+#include "serve/comfy.h"
 #include "serve/exchange.h"
+#include "serve/signature.h"
+#include "serve/webhooks.h"
 
 namespace kontext {
 namespace serve {
@@ -28,7 +34,7 @@ constexpr int kSocketSeconds = 30;
 struct Shared {
   const ServeOptions& options;
   Queue& queue;
-  std::vector<std::string> keys;  // hashes
+  std::vector<std::string> keys, reviewers;  // hashes
   std::atomic<bool> ready = true;
   std::atomic<int64_t> requests = 0;
 };
@@ -85,15 +91,44 @@ class Handler : public net::HTTPRequestHandler {
     return !x.request.has("Origin") || known(HostOf(x.request.get("Origin")));
   }
 
-  bool HasKey(Exchange& x) const {
-    if (shared_.keys.empty()) return true;
+  // Of the client, hashed: whose edits it sees.
+  static std::string KeyOf(const Exchange& x) {
     std::string key = x.request.get("x-key", "");
     const std::string bearer = x.request.get("Authorization", "");
     if (key.empty() && bearer.starts_with("Bearer ")) key = bearer.substr(7);
-    x.owner = HashOf(key);
+    if (key.empty() && bearer.starts_with("Basic ")) {  // A1111's --api-auth; any user's name
+      const std::string pair = FromBase64(bearer.substr(6)).value_or("");
+      if (const size_t colon = pair.find(':'); colon != std::string::npos)
+        key = pair.substr(colon + 1);
+    }
+    // A page cannot give headers to a WebSocket.
+    const bool socket = !x.path.empty() && x.path.back() == "ws" && IsComfyRoute(x);
+    if (const auto token = x.query.find("token"); key.empty() && socket && token != x.query.end())
+      key = token->second;
+    return HashOf(key);
+  }
+
+  static bool IsIn(const std::vector<std::string>& hashes, const std::string& owner) {
     bool known = false;
-    for (const std::string& hash : shared_.keys) known = known || hash == x.owner;
+    for (const std::string& hash : hashes) known = known || hash == owner;
     return known;
+  }
+
+  // True after an answer was sent.
+  bool Reviewed(Exchange& x) const {
+    if (x.path.size() < 2 || x.path[0] != "v1" || x.path[1] != "review") return false;
+    const bool open = shared_.keys.empty() && shared_.reviewers.empty();
+    const std::string owner = open ? "" : KeyOf(x);
+    if (open || IsIn(shared_.reviewers, owner)) {
+      x.owner = owner;
+      return ReviewApi(x);
+    }
+    if (IsIn(shared_.keys, owner)) {
+      x.Fail(403, "no_reviewer", "this key may not review");
+    } else {
+      x.Fail(401, "unauthorized", "send a reviewer's key: Authorization: Bearer KEY");
+    }
+    return true;
   }
 
   void Answer(Exchange& x) {
@@ -104,10 +139,22 @@ class Handler : public net::HTTPRequestHandler {
     if (x.Is("GET", "readyz"))
       return x.Send(shared_.ready ? 200 : 503, {{"ready", shared_.ready.load()}});
     if (Asset(x)) return;
-    if (!HasKey(x))
+    if (!x.path.empty() && x.path[0] == "sdapi") x.error_json = A1111Error;
+    if (IsComfyRoute(x)) x.error_json = ComfyError;
+    if (IsBflRoute(x)) x.error_json = BflError;
+    if (IsOpenAiRoute(x)) {
+      x.error_json = OpenAiError;
+      x.conflict_status = 422;  // draft-ietf-httpapi-idempotency-key-header
+    }
+    if (BflSample(x)) return;  // its URL is signed
+    if (Reviewed(x)) return;
+    if (!shared_.keys.empty()) x.owner = KeyOf(x);
+    if (!shared_.keys.empty() && !IsIn(shared_.keys, x.owner)) {
+      if (x.error_json == A1111Error) x.response.set("WWW-Authenticate", "Basic");
       return x.Fail(401, "unauthorized", "send a key: Authorization: Bearer KEY, or x-key: KEY");
+    }
     if (x.Is("GET", "metrics")) return Metrics(x);
-    for (const Api api : {Native, ProjectApi, OpenAi}) {
+    for (const Api api : {Native, ProjectApi, OpenAi, Bfl, A1111, ComfyUi}) {
       if (api(x)) return;
     }
     x.Fail(404, "not_found", "there is nothing at this path for " + x.method);
@@ -117,7 +164,7 @@ class Handler : public net::HTTPRequestHandler {
     if (x.method != "GET") return false;
     std::string path;
     for (const std::string& part : x.path) path += (path.empty() ? "" : "/") + part;
-    if (path.empty()) path = "index.html";
+    if (path.empty() || path == "review") path = "index.html";
     for (const auto& asset : Assets()) {
       if (asset.path != path) continue;
       x.response.set("Content-Security-Policy",
@@ -138,7 +185,8 @@ class Handler : public net::HTTPRequestHandler {
         fmt::format("# TYPE kontext_requests_total counter\nkontext_requests_total {}\n",
                     shared_.requests.load());
     for (const auto& [name, value] : counters.items()) {
-      const bool gauge = name == "waiting" || name == "running" || name == "seconds_per_step";
+      const bool gauge =
+          name == "waiting" || name == "running" || name == "review" || name == "seconds_per_step";
       const std::string full = "kontext_" + name + (gauge ? "" : "_total");
       text += fmt::format("# TYPE {} {}\n{} {}\n", full, gauge ? "gauge" : "counter", full,
                           value.dump());
@@ -189,13 +237,18 @@ Status Run(const ServeOptions& o, const std::atomic<bool>& stop) {
   if (keys.empty() && !IsLocal(o.host))
     return Usage("--host {}: others can reach this address; give a file of keys with --keys",
                  o.host);
+  KX_ASSIGN_OR_RETURN(std::vector<std::string> reviewers, ReadKeys(o.reviewer_keys));
+  if (o.review && !keys.empty() && reviewers.empty())
+    return Usage("--review with --keys: say who may review with --reviewer-keys");
   if (o.certificate.empty() != o.private_key.empty())
     return Usage("--certificate and --private-key come together");
   KX_ASSIGN_OR_RETURN(const std::unique_ptr<Store> store, OpenSqliteStore(o.folder));
   KX_RETURN_IF_ERROR(store->Requeue());
   KX_ASSIGN_OR_RETURN(Engine engine, Engine::Open(o.engine));
-  Queue queue(o, *store, engine);
-  Shared shared{o, queue, std::move(keys)};
+  KX_ASSIGN_OR_RETURN(std::string secret, ServerSecret(o.folder));
+  Queue queue(o, *store, engine, std::move(secret));
+  const WebhookSender webhooks(queue);
+  Shared shared{o, queue, std::move(keys), std::move(reviewers)};
   net::ServerSocket socket = Listen(o);
   Poco::ThreadPool threads(4, kThreads);
   net::HTTPServerParams::Ptr parameters(new net::HTTPServerParams);

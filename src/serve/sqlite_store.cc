@@ -1,15 +1,9 @@
 // Store over SQLite: write-ahead log, synced at every commit, pictures inside by their hash.
-#include <openssl/evp.h>
-
-#include <array>
-#include <cstdlib>
 #include <cstring>
 #include <filesystem>
 #include <mutex>
-#include <random>
 
-#include "serve/statement.h"
-#include "serve/store.h"
+#include "serve/sqlite_edits.h"
 
 namespace kontext::serve {
 namespace {
@@ -34,15 +28,16 @@ constexpr const char* kSchema = R"sql(
   CREATE TABLE IF NOT EXISTS uses (edit TEXT NOT NULL, hash TEXT NOT NULL);
   CREATE INDEX IF NOT EXISTS uses_by_hash ON uses (hash);
   CREATE INDEX IF NOT EXISTS uses_by_edit ON uses (edit);
+  CREATE TABLE IF NOT EXISTS webhooks (
+    edit TEXT PRIMARY KEY, url TEXT NOT NULL, secret TEXT NOT NULL, base TEXT NOT NULL,
+    attempts INTEGER NOT NULL, next REAL NOT NULL);
+  CREATE TABLE IF NOT EXISTS held (
+    edit TEXT NOT NULL, picture INTEGER NOT NULL, latents TEXT NOT NULL,
+    PRIMARY KEY (edit, picture));
+  CREATE TABLE IF NOT EXISTS decisions (
+    number INTEGER PRIMARY KEY AUTOINCREMENT, edit TEXT NOT NULL, owner TEXT NOT NULL,
+    approved INTEGER NOT NULL, reason TEXT NOT NULL, reviewer TEXT NOT NULL, time REAL NOT NULL);
 )sql";
-
-constexpr const char* kColumns =
-    "SELECT id, number, owner, state, created, started, finished, request, inputs, mask, steps, "
-    "notes, error_code, error_message, idempotency_key, body_hash FROM edits ";
-
-std::string Dump(const Json& json) {
-  return json.dump(-1, ' ', false, Json::error_handler_t::replace);
-}
 
 class SqliteStore : public Store {
  public:
@@ -80,85 +75,100 @@ class SqliteStore : public Store {
 
   Status Add(StoredEdit& e) override {
     const std::lock_guard lock(mutex_);
-    return InTransaction([&] { return Insert(e); });
+    return InTransaction([&] { return InsertEdit(db_, e); });
+  }
+
+  Status AddWithWebhook(StoredEdit& e, const Webhook& webhook) override {
+    const std::lock_guard lock(mutex_);
+    return InTransaction([&] {
+      KX_RETURN_IF_ERROR(InsertEdit(db_, e));
+      return Statement(db_, "INSERT INTO webhooks VALUES (?, ?, ?, ?, 0, 0)")
+          .Bind(e.id)
+          .Bind(webhook.url)
+          .Bind(webhook.secret)
+          .Bind(webhook.base)
+          .Run();
+    });
+  }
+
+  Result<std::vector<Webhook>> DueWebhooks(double now) override {
+    const std::lock_guard lock(mutex_);
+    Statement select(db_,
+                     "SELECT edit, url, secret, base, attempts, next FROM webhooks JOIN edits ON "
+                     "edits.id = edit WHERE finished > 0 AND next <= ? ORDER BY next LIMIT 16");
+    select.Bind(now);
+    std::vector<Webhook> due;
+    while (select.Row())
+      due.push_back({select.Text(0), select.Text(1), select.Text(2), select.Text(3),
+                     static_cast<int>(select.Int(4)), select.Real(5)});
+    KX_RETURN_IF_ERROR(select.status());
+    return due;
+  }
+
+  Status UpdateWebhook(const Webhook& webhook) override {
+    const std::lock_guard lock(mutex_);
+    return Statement(db_, "UPDATE webhooks SET attempts = ?, next = ? WHERE edit = ?")
+        .Bind(int64_t{webhook.attempts})
+        .Bind(webhook.next)
+        .Bind(webhook.edit)
+        .Run();
+  }
+
+  Status ForgetWebhook(const std::string& edit) override {
+    const std::lock_guard lock(mutex_);
+    return Statement(db_, "DELETE FROM webhooks WHERE edit = ?").Bind(edit).Run();
   }
 
   Result<std::optional<StoredEdit>> Get(const std::string& id) override {
     const std::lock_guard lock(mutex_);
-    Statement select(db_, (std::string(kColumns) + "WHERE id = ?").c_str());
+    Statement select(db_, (std::string(kEditColumns) + "WHERE id = ?").c_str());
     return One(select.Bind(id));
   }
 
   Result<std::optional<StoredEdit>> FindIdempotent(const std::string& owner,
                                                    const std::string& key) override {
     const std::lock_guard lock(mutex_);
-    Statement select(db_,
-                     (std::string(kColumns) + "WHERE owner = ? AND idempotency_key = ?").c_str());
+    Statement select(
+        db_, (std::string(kEditColumns) + "WHERE owner = ? AND idempotency_key = ?").c_str());
     return One(select.Bind(owner).Bind(key));
   }
 
   Result<std::vector<StoredEdit>> List(const std::string& owner, int64_t before,
                                        int limit) override {
     const std::lock_guard lock(mutex_);
-    Statement select(db_, (std::string(kColumns) +
+    Statement select(db_, (std::string(kEditColumns) +
                            "WHERE owner = ? AND (? = 0 OR number < ?) ORDER BY number DESC LIMIT ?")
                               .c_str());
-    return All(select.Bind(owner).Bind(before).Bind(before).Bind(int64_t{limit}));
+    return ReadEdits(db_, select.Bind(owner).Bind(before).Bind(before).Bind(int64_t{limit}));
   }
 
   Result<std::vector<StoredEdit>> Waiting() override {
     const std::lock_guard lock(mutex_);
-    // turn: how many of its owner's edits wait before it; equal turns go to who was served longest
-    // ago, then to who came first.
-    Statement select(
-        db_, (std::string(kColumns) +
-              "WHERE state = 'queued' ORDER BY started = 0, "
-              "(SELECT COUNT(*) FROM edits o WHERE o.owner = edits.owner AND o.state = 'queued' "
-              " AND o.number < edits.number), "
-              "(SELECT MAX(o.started) FROM edits o WHERE o.owner = edits.owner), number")
-                 .c_str());
-    return All(select);
+    // ROW_NUMBER is its owner's turn; equal turns go to who was served longest ago, then to who
+    // came first.
+    Statement select(db_,
+                     (std::string(kEditColumns) +
+                      "WHERE state = 'queued' ORDER BY started = 0, "
+                      "ROW_NUMBER() OVER (PARTITION BY owner ORDER BY number), "
+                      "(SELECT MAX(o.started) FROM edits o WHERE o.owner = edits.owner), number")
+                         .c_str());
+    return ReadEdits(db_, select);
   }
 
   Status Update(const StoredEdit& e) override {
     const std::lock_guard lock(mutex_);
-    return InTransaction([&] {
-      KX_RETURN_IF_ERROR(Statement(db_,
-                                   "UPDATE edits SET state = ?, started = ?, finished = ?, notes = "
-                                   "?, error_code = ?, error_message = ? WHERE id = ?")
-                             .Bind(e.state)
-                             .Bind(e.started)
-                             .Bind(e.finished)
-                             .Bind(Dump(e.notes))
-                             .Bind(e.error_code)
-                             .Bind(e.error_message)
-                             .Bind(e.id)
-                             .Run());
-      if (e.finished == 0) return Status();
-      return Statement(db_, "DELETE FROM checkpoints WHERE edit = ?").Bind(e.id).Run();
-    });
+    return InTransaction([&] { return UpdateEdit(db_, e); });
   }
 
   Status Forget(const std::string& id) override {
     const std::lock_guard lock(mutex_);
-    return InTransaction([&] { return Delete(id); });
+    return InTransaction([&] { return DeleteEdit(db_, id); });
   }
 
-  Status AddImage(const std::string& id, const StoredImage& image) override {
+  Status AddImage(const std::string& id, const StoredImage& image, bool held) override {
     const std::lock_guard lock(mutex_);
     return InTransaction([&] {
-      KX_RETURN_IF_ERROR(
-          Statement(db_, "INSERT OR REPLACE INTO images VALUES (?, ?, ?, ?, ?, ?, ?)")
-              .Bind(id)
-              .Bind(int64_t{image.index})
-              .Bind(image.hash)
-              .Bind(std::to_string(image.seed))
-              .Bind(int64_t{image.width})
-              .Bind(int64_t{image.height})
-              .Bind(image.seconds)
-              .Run());
-      KX_RETURN_IF_ERROR(
-          Statement(db_, "INSERT INTO uses VALUES (?, ?)").Bind(id).Bind(image.hash).Run());
+      KX_RETURN_IF_ERROR(InsertImage(db_, id, image, held));
       return PutCheckpoint(id, {image.index + 1, 0, {}});
     });
   }
@@ -183,6 +193,36 @@ class SqliteStore : public Store {
     return std::optional<ResumePoint>(std::move(c));
   }
 
+  Result<std::vector<StoredEdit>> InReview(int64_t after, int limit) override {
+    const std::lock_guard lock(mutex_);
+    Statement select(db_, (std::string(kEditColumns) +
+                           "WHERE state = 'review' AND number > ? ORDER BY number LIMIT ?")
+                              .c_str());
+    return ReadEdits(db_, select.Bind(after).Bind(int64_t{limit}));
+  }
+
+  Status Decide(const StoredEdit& e, const Decision& d) override {
+    const std::lock_guard lock(mutex_);
+    return InTransaction([&] {
+      KX_RETURN_IF_ERROR(UpdateEdit(db_, e));
+      return InsertDecision(db_, e, d);
+    });
+  }
+
+  Result<std::vector<Decision>> Decisions(int64_t before, int limit) override {
+    const std::lock_guard lock(mutex_);
+    Statement select(db_,
+                     "SELECT number, edit, owner, approved, reason, reviewer, time FROM decisions "
+                     "WHERE ? = 0 OR number < ? ORDER BY number DESC LIMIT ?");
+    select.Bind(before).Bind(before).Bind(int64_t{limit});
+    std::vector<Decision> decisions;
+    while (select.Row())
+      decisions.push_back({select.Int(0), select.Text(1), select.Text(2), select.Int(3) != 0,
+                           select.Text(4), select.Text(5), select.Real(6)});
+    KX_RETURN_IF_ERROR(select.status());
+    return decisions;
+  }
+
   Status Requeue() override {
     const std::lock_guard lock(mutex_);
     return Execute("UPDATE edits SET state = 'queued' WHERE state = 'running'");
@@ -197,11 +237,17 @@ class SqliteStore : public Store {
       Statement oldest(db_, "SELECT id FROM edits WHERE finished > 0 ORDER BY finished LIMIT 1");
       if (!oldest.Row()) return oldest.status();
       const std::string id = oldest.Text(0);
-      KX_RETURN_IF_ERROR(InTransaction([&] { return Delete(id); }));
+      KX_RETURN_IF_ERROR(InTransaction([&] { return DeleteEdit(db_, id); }));
     }
   }
 
  private:
+  Result<std::optional<StoredEdit>> One(Statement& select) {
+    KX_ASSIGN_OR_RETURN(std::vector<StoredEdit> found, ReadEdits(db_, select));
+    if (found.empty()) return std::optional<StoredEdit>();
+    return std::optional<StoredEdit>(std::move(found.front()));
+  }
+
   template <class F>
   Status InTransaction(const F& work) {
     KX_RETURN_IF_ERROR(Execute("BEGIN IMMEDIATE"));
@@ -209,37 +255,6 @@ class SqliteStore : public Store {
     if (status.ok()) status = Execute("COMMIT");
     if (!status.ok()) sqlite3_exec(db_, "ROLLBACK", nullptr, nullptr, nullptr);
     return status;
-  }
-
-  Status Insert(StoredEdit& e) {
-    KX_RETURN_IF_ERROR(
-        Statement(db_,
-                  "INSERT INTO edits (id, owner, state, created, started, finished, request, "
-                  "inputs, mask, steps, notes, error_code, error_message, idempotency_key, "
-                  "body_hash) VALUES (?, ?, ?, ?, 0, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)")
-            .Bind(e.id)
-            .Bind(e.owner)
-            .Bind(e.state)
-            .Bind(e.created)
-            .Bind(e.finished)
-            .Bind(Dump(e.request))
-            .Bind(Dump(e.inputs))
-            .Bind(e.mask)
-            .Bind(int64_t{e.steps})
-            .Bind(Dump(e.notes))
-            .Bind(e.error_code)
-            .Bind(e.error_message)
-            .Bind(e.idempotency_key)
-            .Bind(e.body_hash)
-            .Run());
-    e.number = sqlite3_last_insert_rowid(db_);
-    std::vector<std::string> used = e.inputs;
-    if (!e.mask.empty()) used.push_back(e.mask);
-    for (const std::string& hash : used) {
-      KX_RETURN_IF_ERROR(
-          Statement(db_, "INSERT INTO uses VALUES (?, ?)").Bind(e.id).Bind(hash).Run());
-    }
-    return Status();
   }
 
   Status PutCheckpoint(const std::string& id, const ResumePoint& c) {
@@ -251,87 +266,11 @@ class SqliteStore : public Store {
         .Run();
   }
 
-  Status Delete(const std::string& id) {
-    for (const char* sql :
-         {"DELETE FROM pictures WHERE hash IN (SELECT hash FROM uses WHERE edit = ?1) AND NOT "
-          "EXISTS (SELECT 1 FROM uses u WHERE u.hash = pictures.hash AND u.edit <> ?1)",
-          "DELETE FROM uses WHERE edit = ?1", "DELETE FROM images WHERE edit = ?1",
-          "DELETE FROM checkpoints WHERE edit = ?1", "DELETE FROM edits WHERE id = ?1"}) {
-      KX_RETURN_IF_ERROR(Statement(db_, sql).Bind(id).Run());
-    }
-    return Status();
-  }
-
-  Result<std::optional<StoredEdit>> One(Statement& select) {
-    KX_ASSIGN_OR_RETURN(std::vector<StoredEdit> found, All(select));
-    if (found.empty()) return std::optional<StoredEdit>();
-    return std::optional<StoredEdit>(std::move(found.front()));
-  }
-
-  Result<std::vector<StoredEdit>> All(Statement& select) {
-    std::vector<StoredEdit> edits;
-    while (select.Row()) {
-      StoredEdit e;
-      e.id = select.Text(0);
-      e.number = select.Int(1);
-      e.owner = select.Text(2);
-      e.state = select.Text(3);
-      e.created = select.Real(4);
-      e.started = select.Real(5);
-      e.finished = select.Real(6);
-      KX_ASSIGN_OR_RETURN(e.request, ParseJson(select.Text(7), "the store's request"));
-      KX_ASSIGN_OR_RETURN(const Json inputs, ParseJson(select.Text(8), "the store's inputs"));
-      e.inputs = inputs.get<std::vector<std::string>>();
-      e.mask = select.Text(9);
-      e.steps = static_cast<int>(select.Int(10));
-      KX_ASSIGN_OR_RETURN(e.notes, ParseJson(select.Text(11), "the store's notes"));
-      e.error_code = select.Text(12);
-      e.error_message = select.Text(13);
-      e.idempotency_key = select.Text(14);
-      e.body_hash = select.Text(15);
-      KX_RETURN_IF_ERROR(ReadImages(e));
-      edits.push_back(std::move(e));
-    }
-    KX_RETURN_IF_ERROR(select.status());
-    return edits;
-  }
-
-  Status ReadImages(StoredEdit& e) {
-    Statement select(db_,
-                     "SELECT picture, hash, seed, width, height, seconds FROM images WHERE edit = "
-                     "? ORDER BY picture");
-    select.Bind(e.id);
-    while (select.Row()) {
-      e.images.push_back({static_cast<int>(select.Int(0)), select.Text(1),
-                          std::strtoull(select.Text(2).c_str(), nullptr, 10),
-                          static_cast<int>(select.Int(3)), static_cast<int>(select.Int(4)),
-                          select.Real(5)});
-    }
-    return select.status();
-  }
-
   std::mutex mutex_;
   sqlite3* db_;
 };
 
 }  // namespace
-
-std::string HashOf(const std::string& bytes) {
-  std::array<unsigned char, EVP_MAX_MD_SIZE> digest{};
-  unsigned int size = 0;
-  if (EVP_Digest(bytes.data(), bytes.size(), digest.data(), &size, EVP_sha256(), nullptr) != 1)
-    return "";
-  std::string text;
-  for (unsigned int i = 0; i < size; ++i) text += fmt::format("{:02x}", digest[i]);
-  return text;
-}
-
-std::string RandomHex(size_t digits) {
-  std::random_device device;
-  std::string text;
-  while (text.size() < digits) text += fmt::format("{:08x}", device());
-  return text.substr(0, digits);
-}
 
 Result<std::unique_ptr<Store>> OpenSqliteStore(const std::string& folder) {
   std::error_code error;

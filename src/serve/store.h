@@ -14,19 +14,23 @@
 
 namespace kontext::serve {
 
+// The error code of a moderated edit that was refused before it ran; "moderated" is of a picture.
+inline constexpr const char* kRequestModerated = "request_moderated";
+
 struct StoredImage {
   int index = 0;
   std::string hash;  // of the picture's PNG
   uint64_t seed = 0;
   int width = 0, height = 0;
   double seconds = 0;
+  std::string latents;  // hash of what it was decoded from; of held pictures of projects only
 };
 
 struct StoredEdit {
   std::string id;
   int64_t number = 0;  // in order of acceptance
   std::string owner;   // hash of the key it came with; empty where there are no keys
-  std::string state;   // queued running ready failed cancelled moderated
+  std::string state;   // queued running review ready failed cancelled moderated
   double created = 0, started = 0, finished = 0;  // seconds since 1970; 0: not yet
   Json request;                                   // of the native API, seed and n filled in
   std::vector<std::string> inputs;                // hashes of its pictures, in order
@@ -35,7 +39,28 @@ struct StoredEdit {
   Json notes = Json::array();
   std::string error_code, error_message;
   std::string idempotency_key, body_hash;
-  std::vector<StoredImage> images;
+  // What may be seen; and what waits for a reviewer or was not approved. A picture is in one of
+  // them, so who reads `images` shows none that is held.
+  std::vector<StoredImage> images, held;
+};
+
+// What a reviewer said of an edit; kept after the edit is forgotten.
+struct Decision {
+  int64_t number = 0;
+  std::string edit, owner;  // as StoredEdit's
+  bool approved = false;
+  std::string reason;    // or empty
+  std::string reviewer;  // hash of the key, or empty
+  double time = 0;       // seconds since 1970
+};
+
+// Whom to tell that an edit has ended.
+struct Webhook {
+  std::string edit;
+  std::string url, secret;  // the client's own secret, or empty
+  std::string base;         // how the client names this server: http://HOST
+  int attempts = 0;         // that failed
+  double next = 0;          // when to try again, seconds since 1970
 };
 
 class Store {
@@ -49,6 +74,12 @@ class Store {
   virtual Result<std::optional<StoredEdit>> Get(const std::string& id) = 0;
   virtual Result<std::optional<StoredEdit>> FindIdempotent(const std::string& owner,
                                                            const std::string& key) = 0;
+  // Both or neither.
+  virtual Status AddWithWebhook(StoredEdit& edit, const Webhook& webhook) = 0;
+  // Of ended edits, to be tried at `now`, those that wait longest first.
+  virtual Result<std::vector<Webhook>> DueWebhooks(double now) = 0;
+  virtual Status UpdateWebhook(const Webhook& webhook) = 0;  // attempts and next
+  virtual Status ForgetWebhook(const std::string& edit) = 0;
   // Newest first, numbers below `before` (0: all); of every owner if there are no keys.
   virtual Result<std::vector<StoredEdit>> List(const std::string& owner, int64_t before,
                                                int limit) = 0;
@@ -57,10 +88,17 @@ class Store {
   virtual Status Update(const StoredEdit& edit) = 0;  // state, times, notes, error
   virtual Status Forget(const std::string& id) = 0;
 
-  // A finished picture and the place to go on from, at once.
-  virtual Status AddImage(const std::string& id, const StoredImage& image) = 0;
+  // A finished picture and the place to go on from, at once. A held one is seen after Decide only.
+  virtual Status AddImage(const std::string& id, const StoredImage& image, bool held) = 0;
   virtual Status SaveCheckpoint(const std::string& id, const ResumePoint& checkpoint) = 0;
   virtual Result<std::optional<ResumePoint>> LoadCheckpoint(const std::string& id) = 0;
+
+  // Edits that wait for a reviewer, numbers above `after`, the oldest first.
+  virtual Result<std::vector<StoredEdit>> InReview(int64_t after, int limit) = 0;
+  // The edit's new state, its pictures' freedom if they are approved, and the decision, at once.
+  virtual Status Decide(const StoredEdit& edit, const Decision& decision) = 0;
+  // Newest first, numbers below `before` (0: all).
+  virtual Result<std::vector<Decision>> Decisions(int64_t before, int limit) = 0;
 
   // Edits that were running when the process ended wait again.
   virtual Status Requeue() = 0;

@@ -84,6 +84,41 @@ TEST_F(StoreTest, APictureIsKeptWhileAnEditUsesIt) {
   EXPECT_FALSE(store_->Get("two")->has_value());
 }
 
+TEST_F(StoreTest, AHeldPictureIsSeenAfterItsApprovalOnly) {
+  const std::string picture = *store_->PutPicture("picture"),
+                    latents = *store_->PutPicture("latents");
+  StoredEdit e = Make("held", "a");
+  ASSERT_TRUE(store_->Add(e).ok());
+  ASSERT_TRUE(store_->AddImage("held", {0, picture, 7, 16, 16, 0.5, latents}, true).ok());
+  e.state = "review";
+  ASSERT_TRUE(store_->Update(e).ok());
+  Open();
+  ASSERT_TRUE(store_->Requeue().ok());
+  ASSERT_TRUE(store_->Trim(0).ok());
+  const auto waiting = *store_->InReview(0, 10);
+  ASSERT_EQ(waiting.size(), 1u);
+  EXPECT_TRUE(waiting[0].images.empty());
+  ASSERT_EQ(waiting[0].held.size(), 1u);
+  EXPECT_EQ(*store_->GetPicture(waiting[0].held[0].latents), "latents");
+  EXPECT_TRUE(store_->InReview(waiting[0].number, 10)->empty());
+
+  StoredEdit decided = waiting[0];
+  decided.state = "ready";
+  decided.finished = 9;
+  ASSERT_TRUE(store_->Decide(decided, {0, "", "", true, "fine", "me", 9}).ok());
+  const auto now = *store_->Get("held");
+  EXPECT_EQ(now->images.size(), 1u);
+  EXPECT_TRUE(now->held.empty());
+  EXPECT_FALSE(store_->GetPicture(latents).ok());  // of no use any more
+  EXPECT_TRUE(store_->GetPicture(picture).ok());
+  ASSERT_TRUE(store_->Forget("held").ok());
+  const auto decisions = *store_->Decisions(0, 10);
+  ASSERT_EQ(decisions.size(), 1u);
+  EXPECT_EQ(decisions[0].edit, "held");
+  EXPECT_EQ(decisions[0].owner, "a");
+  EXPECT_TRUE(decisions[0].approved);
+}
+
 TEST(Base64, ThereAndBackAndRefusals) {
   for (const char* text : {"", "a", "ab", "abc", "abcd"})
     EXPECT_EQ(FromBase64(ToBase64(text)), text);

@@ -38,8 +38,8 @@ void PackedInt8::Decode(int64_t row, int64_t begin, int64_t end, float* out) con
     for (int64_t i = 0; i < kColumns; ++i) out[k - begin + i] = scale * static_cast<float>(q[i]);
   }
   for (; k < end; ++k) {
-    out[k - begin] =
-        scale * static_cast<float>(from[k / kColumns * kColumns * kRows + k % kColumns]);
+    const int64_t at = k / kColumns * kColumns * kRows + k % kColumns;
+    out[k - begin] = scale * static_cast<float>(from[at]);
   }
   if (parts.rotation == 1) return;
   for (int64_t i = 0; i < end - begin; i += kRotationGroup) RotateGroup(out + i);

@@ -9,14 +9,9 @@ namespace {
 // BFL Upsample.forward: nearest, then a 3x3 convolution; [h,w,C] -> [2h,2w,C]
 void Upsample(VaeRun& run, const ConvPtr& conv) {
   const TensorView x = run.x();
-  const Shape doubled{2 * x.dim(0), 2 * x.dim(1), x.dim(2)};
-  const TensorView repeated = run.Take(Slot::kA, doubled);
-  const TensorView out = run.Take(Slot::kX, doubled);  // the input is in `repeated` by then
-  if (Ops* ops = run.ops(); ops != nullptr) {
-    ops->Upsample2x(x, repeated);
-    ops->Conv2d(repeated, *conv, kSame3x3, out);
-  }
-  run.SetX(out);
+  const TensorView out = run.Take(Slot::kA, {2 * x.dim(0), 2 * x.dim(1), x.dim(2)});
+  if (Ops* ops = run.ops(); ops != nullptr) ops->UpsampleConv2d(x, *conv, out);
+  run.SetXFrom(Slot::kA, out);
 }
 
 }  // namespace

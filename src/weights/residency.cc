@@ -19,7 +19,6 @@ namespace {
 
 constexpr int kPopulateRead = 22;         // MADV_POPULATE_READ (Linux 5.14), which old headers lack
 constexpr size_t kReadAtOnce = 4u << 20;  // bytes between two looks at whether to go on
-constexpr uintptr_t kJoinedGap = 2 << 20;  // spans this near each other are read as one
 
 uintptr_t PageBytes() {
   static const auto bytes = static_cast<uintptr_t>(sysconf(_SC_PAGESIZE));

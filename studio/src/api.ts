@@ -17,7 +17,7 @@ export interface Model {
 }
 
 export interface Progress {
-  stage: 'prompt' | 'references' | 'steps' | 'decode' | 'done';
+  stage: 'prompt' | 'references' | 'steps' | 'decode' | 'done' | 'review';
   picture: number;
   pictures: number;
   step: number;
@@ -110,6 +110,17 @@ export interface FitRow {
 }
 export interface Fit { model: string; machine: string; memory_bytes: number; error: number; steps: number; rows: FitRow[] }
 
+export interface Review {
+  id: string;
+  created: number;
+  prompt: string;
+  negative: string;
+  owner: string;
+  inputs: string[];  // paths
+  images: { index: number; url: string; seed: number; width: number; height: number }[];
+}
+export interface Decision { edit: string; approved: boolean; reason: string; reviewer: string; time: number }
+
 // What the server said no to, or that it did not answer at all (status 0).
 export class ApiError extends Error {
   constructor(readonly status: number, readonly code: string, message: string) {
@@ -196,6 +207,9 @@ export const api = {
     json<Edit>('POST', `${turnPath(id, turn)}/again`, fields, { 'Idempotency-Key': key }),
   edits: async () => (await json<{ edits: Edit[] }>('GET', '/v1/edits?limit=200')).edits,
   cancel: (edit: string) => json<Edit>('POST', `/v1/edits/${edit}/cancel`),
+  reviews: async () => (await json<{ waiting: Review[] }>('GET', '/v1/review?limit=50')).waiting,
+  decisions: async () => (await json<{ decisions: Decision[] }>('GET', '/v1/review/decisions?limit=200')).decisions,
+  decide: (id: string, word: 'approve' | 'refuse', reason: string) => json<unknown>('POST', `/v1/review/${id}/${word}`, { reason }),
   blob: async (path: string) => (await ask('GET', path)).blob(),
   picture: (id: string, turn: Turn) => `${turnPath(id, turn.id)}/image?v=${turn.sha256.slice(0, 16)}`,
   thumbnail: (id: string, turn: { id: number; sha256: string }) =>

@@ -17,7 +17,7 @@ import { duration } from './words';
 const PASSES: Record<Mode, number> = { exact: 1, default: 1, balanced: 0.5, fast: 0.25 };
 export const MODES: { value: Mode; label: string; about: string }[] = [
   { value: 'exact', label: 'Exact', about: 'nothing is left out' },
-  { value: 'default', label: 'Default', about: 'products in 8 bits' },
+  { value: 'default', label: 'Default', about: 'products and attention in 8 bits' },
   { value: 'balanced', label: 'Balanced', about: 'every other step is forecast' },
   { value: 'fast', label: 'Fast', about: 'three of four steps are forecast' },
 ];

@@ -115,6 +115,7 @@ function stageWords(job: Job): string {
   if (p.stage === 'prompt') return 'Reading the instruction';
   if (p.stage === 'references') return 'Looking at the picture';
   if (p.stage === 'decode') return 'Finishing the picture';
+  if (p.stage === 'review') return 'Done; a reviewer looks at it first';
   return `Step ${p.step} of ${p.steps}`;
 }
 
@@ -131,7 +132,7 @@ function Growing({ job, under }: { job: Job; under: Loaded | undefined }) {
           <strong>{stageWords(job)}</strong>
           <span>
             {p && p.pictures > 1 ? `picture ${p.picture + 1} of ${p.pictures} · ` : ''}
-            {left > 0 ? `about ${duration(left)} left` : 'time not known yet'}
+            {p?.stage === 'review' ? 'it is shown once it is approved' : left > 0 ? `about ${duration(left)} left` : 'time not known yet'}
           </span>
         </div>
         <Button icon="stop" label="Cancel" kind="plain" onClick={() => void cancel(job)}>Cancel</Button>

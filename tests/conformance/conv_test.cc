@@ -1,6 +1,6 @@
-// Conv2d, Conv2dAdd and Upsample2x. A convolution is a dot of length k*k*C: its roundings, of sums
-// that never exceed sum |a||b|, one for the bias (and one for the residual), and the narrowing of
-// operands.
+// Conv2d, Conv2dAdd, Upsample2x and UpsampleConv2d. A convolution is a dot of length k*k*C: its
+// roundings, of sums that never exceed sum |a||b|, one for the bias (and one for the residual), and
+// the narrowing of operands.
 #include <fmt/format.h>
 
 #include <cmath>
@@ -90,6 +90,42 @@ TEST_P(ConvTest, Upsample2x) {
         ops->Upsample2x(src.view(), dst.view());
         oracle->Upsample2x(src.view(), want.view());
         CompareExactly("Upsample2x", s.Str(), dst, want);
+      }
+    }
+  }
+}
+
+// No more roundings than Conv2d may have: the weights of four taps are added in F32 before the dot.
+TEST_P(ConvTest, UpsampleConv2d) {
+  struct Enlarged {
+    int64_t height, width, in, out;
+  };
+  int round = 0;
+  for (const Enlarged& e : {Enlarged{1, 1, 1, 1}, Enlarged{1, 5, 3, 7}, Enlarged{4, 1, 17, 24},
+                            Enlarged{7, 9, 33, 25}, Enlarged{5, 6, 64, 65}}) {
+    for (DType in : kActivationDtypes) {
+      for (DType out : kActivationDtypes) {
+        Draw draw(static_cast<uint32_t>(++round));
+        const DType dtype = kWeightDtypes[round % 3];
+        const Shape w_shape = {e.out, e.in, 3, 3}, shape = {2 * e.height, 2 * e.width, e.out};
+        const HostTensor src = draw.Tensor(in, {e.height, e.width, e.in}),
+                         weight = draw.Tensor(dtype, w_shape), bias = draw.Tensor(dtype, {e.out});
+        const HostTensor abs_src(in, src.view().shape(), Abs(src.values())),
+            abs_weight(dtype, w_shape, Abs(weight.values())),
+            abs_bias(dtype, {e.out}, Abs(bias.values()));
+        HostTensor dst(out, shape), want(DType::kF32, shape), size(DType::kF32, shape);
+        ops->UpsampleConv2d(src.view(), *Prepare(*ops, weight, bias), dst.view());
+        oracle->UpsampleConv2d(src.view(), *Prepare(*oracle, weight, bias), want.view());
+        oracle->UpsampleConv2d(abs_src.view(), *Prepare(*oracle, abs_weight, abs_bias),
+                               size.view());
+        Values bound = size.values();
+        for (double& b : bound) {
+          b *= static_cast<double>(9 * e.in + 1) * kU32 + Narrowing(in) + Narrowing(dtype);
+        }
+        Compare("UpsampleConv2d",
+                fmt::format("{} -> {} {} {} -> {}", src.view().shape().Str(), shape.Str(), Name(in),
+                            Name(dtype), Name(out)),
+                dst, want.values(), bound);
       }
     }
   }

@@ -213,6 +213,15 @@ double Conformance::Narrowing(DType operand) const {
   return ops->activation_dtype() == DType::kBF16 && operand != DType::kBF16 ? kUBF16 : 0;
 }
 
+double RelativeError(const Values& got, const Values& want) {
+  double error = 0, norm = 0;
+  for (size_t i = 0; i < want.size(); ++i) {
+    error += (got[i] - want[i]) * (got[i] - want[i]);
+    norm += want[i] * want[i];
+  }
+  return std::sqrt(error / norm);
+}
+
 bool Nudged() {
   const char* value = std::getenv("KX_CONFORMANCE_NUDGE");
   return value != nullptr && std::strcmp(value, "1") == 0;

@@ -47,6 +47,8 @@ class HostTensor {
 };
 
 Values Abs(const Values& v);
+// |got - want| / |want|, in the 2-norm.
+double RelativeError(const Values& got, const Values& want);
 
 // One test's random numbers, the same in every run.
 class Draw {
@@ -91,8 +93,8 @@ class Conformance : public testing::TestWithParam<Config> {
   std::unique_ptr<Ops> oracle;  // the reference
 };
 
-// KX_CONFORMANCE_NUDGE=1 makes one weight of every Linear wrong by one percent: the twin that must
-// fail.
+// KX_CONFORMANCE_NUDGE=1 makes one weight of every Linear wrong by one percent, and one value of
+// attention in 8 bits wrong: the twin that must fail.
 bool Nudged();
 
 constexpr DType kActivationDtypes[] = {DType::kF32, DType::kBF16};

@@ -20,15 +20,6 @@ constexpr Sizes kSizes[] = {{1, 1, 1},      {3, 3, 7},     {7, 4, 17},
                             {193, 64, 272}, {2, 3076, 20}, {5, 6400, 19}};
 constexpr double kRoundings = 5 * kU32;
 
-double RelativeError(const Values& got, const Values& want) {
-  double error = 0, norm = 0;
-  for (size_t i = 0; i < want.size(); ++i) {
-    error += (got[i] - want[i]) * (got[i] - want[i]);
-    norm += want[i] * want[i];
-  }
-  return std::sqrt(error / norm);
-}
-
 class Int8Test : public Conformance {
  protected:
   void SetUp() override {

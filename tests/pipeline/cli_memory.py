@@ -20,7 +20,8 @@ class Fit(ProgramTest):
         for row in fit["rows"]:
             self.assertEqual(row["verdict"], "fits", row)
             self.assertGreater(row["seconds_per_step"], 0)
-            self.assertGreater(row["seconds_per_edit"], 28 * row["seconds_per_step"])
+            passes = {"balanced": 14, "fast": 7}.get(row["mode"], 28)   # docs/modes.md
+            self.assertGreater(row["seconds_per_edit"], passes * row["seconds_per_step"])
         on_disk = sum(p.stat().st_size for p in MINI.rglob("*.safetensors"))
         self.assertEqual(fit["rows"][0]["disk_bytes"], on_disk)
         self.assertLess(fit["calibration_seconds"], 60)
@@ -51,7 +52,7 @@ class Fit(ProgramTest):
         fit = json.loads(self.succeed("fit", "--json", "--memory", "8GiB", "--cores", "64", "--isa", "amx").stdout)
         self.assertIn("FLUX.1 Kontext", fit["model"])
         self.assertTrue(fit["computed"])
-        rows = {(r["encoding"], r["width"]): r for r in fit["rows"] if r["width"] == r["height"]}
+        rows = {(r["encoding"], r["width"]): r for r in fit["rows"] if r["width"] == r["height"] and r["mode"] in ("exact", "default")}
         small = rows["int8 (convert)", 512]
         self.assertEqual((small["verdict"], small["mode"]), ("streams", "default"))
         self.assertLess(small["seconds_per_step"], rows["bf16", 512]["seconds_per_step"])

@@ -2,7 +2,7 @@
 import base64
 import unittest
 
-from served import Served
+from served import PICTURE, Served
 from program import gradient, png
 
 
@@ -25,6 +25,26 @@ class OpenAi(Served):
         self.assertEqual(usage["input_tokens_details"]["image_tokens"], 64)
         self.assertGreater(usage["input_tokens_details"]["text_tokens"], 3)
         self.assertEqual(usage["total_tokens"], usage["input_tokens"] + usage["output_tokens"])
+
+    def test_edits_by_references(self):
+        body = {"prompt": "make it night", "seed": 1, "steps": 2}
+        whole, headers = form(image=png(128, 128, gradient), **{k: str(v) for k, v in body.items()})
+        reference = {"image_url": "data:image/png;base64," + PICTURE}
+        by_form = self.json("POST", "/v1/images/edits", whole, 200, headers)["data"]
+        self.assertEqual(self.json("POST", "/v1/images/edits", {**body, "images": [reference]})["data"], by_form)
+        self.assertNotEqual(self.json("POST", "/v1/images/edits", {**body, "images": [reference], "mask": reference})["data"], by_form)
+
+    def test_an_idempotency_key_makes_one_edit(self):
+        body, headers = {"prompt": "a happy orange cat", "steps": 1}, {"Idempotency-Key": "k"}
+        first = self.json("POST", "/v1/images/generations", body, headers=headers)["data"]
+        self.assertEqual(self.json("POST", "/v1/images/generations", body, headers=headers)["data"], first)  # the seed was drawn once
+        self.assertEqual(len(self.json("GET", "/v1/edits")["edits"]), 1)
+        for other in ({**body, "steps": 2}, {**body, "prompt": "a sad cat"}, {**body, "n": 2}):
+            error = self.json("POST", "/v1/images/generations", other, 422, headers)["error"]
+            self.assertEqual(error["code"], "idempotency_key_reused")
+        picture, types = form(image=png(128, 128, gradient), prompt=body["prompt"], steps="1")
+        self.json("POST", "/v1/images/edits", picture, 422, {**types, **headers})
+        self.assertEqual(len(self.json("GET", "/v1/edits")["edits"]), 1)
 
     def test_generations_streamed(self):
         events = self.events("/v1/images/generations", {"prompt": "a happy orange cat", "stream": True, "partial_images": 2, "steps": 9})

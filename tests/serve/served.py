@@ -17,6 +17,8 @@ PICTURE = base64.b64encode(png(128, 128, gradient)).decode()
 
 class Served(unittest.TestCase):
     flags = ()
+    keys = ()   # of the server; none: no key is needed
+    environment = {}
 
     def setUp(self):
         self.folder = tempfile.mkdtemp(prefix="kontext-serve-")
@@ -25,10 +27,15 @@ class Served(unittest.TestCase):
         self.addCleanup(self.stop)
 
     def start(self):
+        keys = ()
+        if self.keys:
+            keys = ("--keys", os.path.join(self.folder, "keys"))
+            with open(keys[1], "w", encoding="utf-8") as file:
+                file.write("".join(key + "\n" for key in self.keys))
         with open(os.path.join(self.folder, "log"), "a", encoding="utf-8") as log:
             self.process = subprocess.Popen(
-                [KONTEXT, "serve", "--port", "0", "--folder", self.folder, *self.flags], stdout=subprocess.PIPE, stderr=log,
-                text=True, env={**os.environ, "KONTEXT_MODEL": str(MINI)})
+                [KONTEXT, "serve", "--port", "0", "--folder", self.folder, *self.flags, *keys], stdout=subprocess.PIPE, stderr=log,
+                text=True, env={**os.environ, "KONTEXT_MODEL": str(MINI), **self.environment})
         line = self.process.stdout.readline()
         self.assertIn("http://", line)
         self.port = int(line.rsplit(":", 1)[1])

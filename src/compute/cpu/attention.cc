@@ -241,12 +241,6 @@ void TurnBias(const AttentionCall& c, int64_t head, int64_t slot) {
   std::fill(turned + count, turned + c.bias_stride, 0.0f);  // read for queries past the last
 }
 
-// Heads are packed in groups: enough for all threads to have work, no more than that in memory.
-int64_t HeadsPerGroup(int64_t heads, int64_t queries, int threads) {
-  const int64_t blocks = CeilDiv(queries, kBlockPanels * PanelColumns());
-  return std::clamp<int64_t>(CeilDiv(int64_t{4} * threads, blocks), 1, heads);
-}
-
 Status Place(AttentionCall& c, int64_t group, int threads, Workspace& space, float** memory) {
   const int64_t keys = CeilDiv(c.keys, kPanelRows) * kPanelRows;
   c.k_stride = keys * c.channels;
@@ -286,6 +280,11 @@ void AttendGroup(const AttentionCall& c, int64_t first, int64_t heads, float* me
 
 }  // namespace
 
+int64_t HeadsPerGroup(int64_t heads, int64_t queries, int64_t task_queries, int threads) {
+  const int64_t tasks = CeilDiv(queries, task_queries);
+  return std::clamp<int64_t>(CeilDiv(int64_t{4} * threads, tasks), 1, heads);
+}
+
 Status Attend(ConstTensorView q, ConstTensorView k, ConstTensorView v, const AttentionOptions& o,
               TensorView dst, Workspace& space) {
   AttentionCall c{q, k, v, o, dst};
@@ -296,7 +295,7 @@ Status Attend(ConstTensorView q, ConstTensorView k, ConstTensorView v, const Att
   const int64_t heads = q.dim(0);
   const int threads = ThreadsFor(static_cast<double>(heads * c.queries) *
                                  static_cast<double>(c.keys * c.channels) / 8);
-  const int64_t group = HeadsPerGroup(heads, c.queries, threads);
+  const int64_t group = HeadsPerGroup(heads, c.queries, kBlockPanels * PanelColumns(), threads);
   float* memory = nullptr;
   KX_RETURN_IF_ERROR(Place(c, group, threads, space, &memory));
 #pragma omp parallel num_threads(threads)
@@ -313,7 +312,7 @@ void AttentionSlots(int64_t heads, int64_t queries, int64_t keys, int64_t channe
   c.channels = channels;
   c.block_keys = BlockKeys(channels);
   const int threads = omp_get_max_threads();
-  const int64_t group = HeadsPerGroup(heads, queries, threads);
+  const int64_t group = HeadsPerGroup(heads, queries, kBlockPanels * PanelColumns(), threads);
   const int64_t padded_keys = CeilDiv(keys, kPanelRows) * kPanelRows;
   const int64_t padded_channels = CeilDiv(channels, kPanelRows) * kPanelRows;
   const auto raise = [&](Slot slot, int64_t floats) {

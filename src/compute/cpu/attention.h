@@ -31,6 +31,10 @@ struct AttentionCall {
   int64_t k_stride = 0, v_stride = 0, bias_stride = 0;  // floats from head to head
 };
 
+// Heads are packed in groups: enough for all threads to have work, in tasks of so many queries, no
+// more than that in memory.
+int64_t HeadsPerGroup(int64_t heads, int64_t queries, int64_t task_queries, int threads);
+
 // Status-returning body of Ops::Attention.
 Status Attend(ConstTensorView q, ConstTensorView k, ConstTensorView v, const AttentionOptions& o,
               TensorView dst, Workspace& space);

@@ -2,7 +2,9 @@
 // processor multiplies bf16 natively, oneDNN convolves; everywhere else it is our product on
 // patches: oneDNN's AVX2 convolution reaches a third of the machine's rate in this layout
 // (SPEED.md).
+#include <algorithm>
 #include <utility>
+#include <vector>
 
 #include "compute/cpu/cpu_ops.h"
 #include "compute/cpu/elementwise.h"
@@ -36,6 +38,36 @@ ConstTensorView ChannelsLast(const ConstTensorView& w) {
 template <class View>
 View Pixels(const View& picture) {
   return picture.Reshaped({picture.dim(0) * picture.dim(1), picture.dim(2)});
+}
+
+// The rows or columns of a 3x3 kernel that meet place `tap`, 0 or 1, of the square of phase p: the
+// first is one of three and the second two of them, or the other way round.
+struct Taps {
+  int64_t begin, end;
+};
+Taps TapsOf(int64_t p, int64_t tap) {
+  const int64_t middle = 1 + p;
+  return tap == 0 ? Taps{0, middle} : Taps{middle, 3};
+}
+
+// [N,3,3,C] -> [N,2,2,C] F32.
+void SumKernel(const ConstTensorView& rows, int64_t py, int64_t px, float* kernel) {
+  const int64_t C = rows.dim(3);
+  ParallelRows(rows.dim(0) * 4, 9 * C / 4, [&](int64_t begin, int64_t end) {
+    std::vector<float> values(static_cast<size_t>(C));
+    const TensorView one = ViewOf(values.data(), {C});
+    for (int64_t i = begin; i < end; ++i) {
+      float* sum = kernel + i * C;
+      std::fill(sum, sum + C, 0.0f);
+      const Taps ys = TapsOf(py, i % 4 / 2), xs = TapsOf(px, i % 2);
+      for (int64_t y = ys.begin; y < ys.end; ++y) {
+        for (int64_t x = xs.begin; x < xs.end; ++x) {
+          CopyAll(rows.At(i / 4).At(y).At(x), one);
+          for (int64_t c = 0; c < C; ++c) sum[c] += values[static_cast<size_t>(c)];
+        }
+      }
+    }
+  });
 }
 
 }  // namespace
@@ -110,6 +142,39 @@ Status CpuOps::Convolution(const ConstTensorView& src, const ConvWeights& weight
   const StackedRows rows(
       {WeightRows(w.rows.view().Reshaped({w.out_channels, w.kernel * w.kernel * w.in_channels}))});
   return cpu::Multiply({{LeftRows::Patches(src, w.kernel, o), rows}}, e, Pixels(dst), space_);
+}
+
+// Four convolutions of 2x2 instead of one of 3x3 on four times the pixels. A pixel (2y + py, 2x +
+// px) of the enlarged picture and its eight neighbours show but four pixels of src, those of the
+// square that begins at (y - 1 + py, x - 1 + px); the weights that meet the same one add up.
+Status CpuOps::EnlargedConvolution(const ConstTensorView& src, const CpuConvWeights& w,
+                                   const TensorView& dst) {
+  const int64_t N = w.out_channels, C = w.in_channels, width = 2 * src.dim(1);
+  KX_ASSIGN_OR_RETURN(float* kernel, space_.Floats(Slot::kKernel, N * 4 * C));  // [N,2,2,C]
+  const StackedRows rows({WeightRows(ViewOf(kernel, {N, 4 * C}))});
+  for (int64_t phase = 0; phase < 4; ++phase) {
+    const int64_t py = phase / 2, px = phase % 2;
+    SumKernel(w.rows.view(), py, px, kernel);
+    TensorView pixels(dst.data() + (py * width + px) * N * SizeOf(dst.dtype()), dst.dtype(),
+                      {src.dim(0), src.dim(1), N});
+    pixels.SetStride(0, 2 * width * N);
+    pixels.SetStride(1, 2 * N);
+    KX_RETURN_IF_ERROR(cpu::Multiply({{LeftRows::Squares(src, 1 - py, 1 - px), rows}},
+                                     {.bias = w.bias.view().As<float>()}, pixels, space_));
+  }
+  return Status();
+}
+
+void CpuOps::DoUpsampleConv2d(ConstTensorView src, const ConvWeights& weights, TensorView dst) {
+  const auto& w = static_cast<const CpuConvWeights&>(weights);
+  if (plan_.path == ProductPath::kWiden) return Keep(EnlargedConvolution(src, w, dst));
+  const Shape enlarged{2 * src.dim(0), 2 * src.dim(1), src.dim(2)};
+  const auto memory =
+      space_.Bytes(Slot::kOperand, enlarged.NumElements() * SizeOf(activation_dtype()));
+  if (!memory.ok()) return Keep(memory.status());
+  const TensorView repeated(*memory, activation_dtype(), enlarged);
+  UpsampleNearest2x(src, repeated);
+  DoConv2d(repeated, weights, {.stride = 1, .pad_begin = 1, .pad_end = 1}, dst);
 }
 
 void CpuOps::DoConv2d(ConstTensorView src, const ConvWeights& w, const ConvOptions& o,

@@ -7,6 +7,7 @@
 #include "compute/cpu/attention.h"
 #include "compute/cpu/cpu.h"
 #include "compute/cpu/elementwise.h"
+#include "compute/cpu/int8_attention.h"
 #include "compute/cpu/int8_product.h"
 #include "compute/cpu/norm.h"
 #include "compute/cpu/product.h"
@@ -37,7 +38,11 @@ int64_t CpuOps::ScratchBytes(std::span<const OpSizes> groups) const {
   for (const OpSizes& s : groups) {
     SlotBytes bytes{};
     ProductSlots(s.rows, s.in, s.out, bytes);
-    if (precision() == Precision::kInt8) Int8ProductSlots(s.rows, s.in, s.out, bytes);
+    if (precision() == Precision::kInt8) {
+      Int8ProductSlots(s.rows, s.in, s.out, bytes);
+      Int8AttentionSlots(s.heads, s.queries, s.keys, s.channels, bytes);
+    }
+    bytes[static_cast<size_t>(Slot::kKernel)] = s.kernel * 4 / 9 * SizeOf(DType::kF32);
     AttentionSlots(s.heads, s.queries, s.keys, s.channels, bytes);
     if (plan_.path == ProductPath::kLibrary) {  // oneDNN's scratchpads are small beside these
       bytes[static_cast<size_t>(Slot::kOperand)] = s.rows * s.in * SizeOf(activation_dtype());
@@ -59,7 +64,8 @@ Result<ConstTensorView> CpuOps::As(DType dtype, const ConstTensorView& view) {
 
 void CpuOps::DoAttention(ConstTensorView q, ConstTensorView k, ConstTensorView v,
                          const AttentionOptions& o, TensorView dst) {
-  Keep(Attend(q, k, v, o, dst, space_));
+  const bool int8 = o.coarsest == Precision::kInt8 && precision() == Precision::kInt8;
+  Keep(int8 ? AttendInt8(plan_.int8, q, k, v, o, dst, space_) : Attend(q, k, v, o, dst, space_));
 }
 
 void CpuOps::DoLayerNorm(ConstTensorView src, ConstTensorView weight, ConstTensorView bias,

@@ -62,6 +62,7 @@ class CpuOps : public Ops {
                             ConstTensorView rope, TensorView dst) override;
   void DoConv2dAdd(ConstTensorView src, const ConvWeights& w, const ConvOptions& o,
                    ConstTensorView residual, TensorView dst) override;
+  void DoUpsampleConv2d(ConstTensorView src, const ConvWeights& w, TensorView dst) override;
 
   void Keep(Status status) {
     if (!status.ok()) Fail(std::move(status));
@@ -77,6 +78,8 @@ class CpuOps : public Ops {
   // conv.cc: residual may be empty.
   Status Convolution(const ConstTensorView& src, const ConvWeights& w, const ConvOptions& o,
                      const ConstTensorView& residual, const TensorView& dst);
+  Status EnlargedConvolution(const ConstTensorView& src, const CpuConvWeights& w,
+                             const TensorView& dst);
   Status LibraryConvolution(ConstTensorView src, const CpuConvWeights& w, const ConvOptions& o,
                             const ConstTensorView& residual, const TensorView& dst);
   // `view` itself, or a dense copy of it in `dtype` where it is not that already.

@@ -1,7 +1,6 @@
 #include "compute/cpu/int8_rows.h"
 
 #include <algorithm>
-#include <cmath>
 #include <cstring>
 
 #include "compute/cpu/targets.h"
@@ -12,6 +11,7 @@
 #include <hwy/foreach_target.h>
 
 #include "compute/cpu/epilogue-inl.h"
+#include "compute/cpu/int8_round-inl.h"
 
 HWY_BEFORE_NAMESPACE();
 namespace kontext {
@@ -63,40 +63,10 @@ HWY_INLINE void Rotate(float* x) {
 
 // ---- Quantising.
 
-// max over pairs of |x0|, |x1| and |x0 + x1|; x has an even number of values. As bits, magnitudes
-// order like integers, with infinity and NaN above all finite ones.
-HWY_INLINE float LargestOfPairs(const float* x, int64_t n) {
-  const DF d;
-  const hn::RebindToSigned<DF> di;
-  auto most = hn::Zero(di);
-  for (int64_t i = 0; i < n; i += static_cast<int64_t>(hn::Lanes(d))) {
-    const VF v = hn::Load(d, x + i);
-    most = hn::Max(most, hn::BitCast(di, hn::Abs(v)));
-    most = hn::Max(most, hn::BitCast(di, hn::Abs(hn::Add(v, hn::Shuffle2301(v)))));
-  }
-  return hn::GetLane(hn::BitCast(d, hn::MaxOfLanes(di, most)));
-}
-
-// q = x / scale, rounded to nearest, ties to even; returns the sum of q.
-HWY_INLINE int32_t Round(const float* x, int64_t n, float inverse, int8_t* q) {
-  const DF d;
-  const hn::RebindToSigned<DF> di;
-  const hn::Rebind<int8_t, DF> d8;
-  const VF factor = hn::Set(d, inverse);
-  auto sum = hn::Zero(di);
-  for (int64_t i = 0; i < n; i += static_cast<int64_t>(hn::Lanes(d))) {
-    const auto y = hn::NearestInt(hn::Mul(hn::Load(d, x + i), factor));
-    sum = hn::Add(sum, y);
-    hn::StoreU(hn::DemoteTo(d8, y), d8, q + i);
-  }
-  return hn::GetLane(hn::SumOfLanes(di, sum));
-}
-
 void QuantisePanelHere(const ConstTensorView& src, int64_t row, int64_t count, int64_t rotation,
                        float* x, const Int8Panel& panel) {
-  constexpr int64_t kAlign = 64;  // values: any target's vector, and whole quads
   const int64_t columns = src.dim(1);
-  const int64_t padded = CeilDiv(columns, kAlign) * kAlign;
+  const int64_t padded = CeilDiv(columns, kRoundAlign) * kRoundAlign;
   const int64_t quads = CeilDiv(columns, kInt8Depth);
   auto* q = reinterpret_cast<int8_t*>(x + padded);
   for (int64_t r = 0; r < kInt8Rows; ++r) {
@@ -117,14 +87,9 @@ void QuantisePanelHere(const ConstTensorView& src, int64_t row, int64_t count, i
     if (rotation != 1) {
       for (int64_t k = 0; k < columns; k += kRotationGroup) Rotate(x + k);
     }
-    const float largest = LargestOfPairs(x, padded);
-    // Below the smallest normal float the quotient would be infinite: such a row counts as zeros.
-    const float scale = largest < 0x1p-119f ? 0.0f : largest / 127.0f;
-    panel.scale[r] = scale;
-    // What a scale of zero or no number multiplies are zeros; the latter makes the row no number.
-    const bool digits = scale > 0 && std::isfinite(scale);
-    if (!digits) std::memset(q, 0, static_cast<size_t>(padded));
-    panel.sums[r] = digits ? 128 * Round(x, padded, 1.0f / scale, q) : 0;
+    const RoundedRow rounded = RoundRow(x, padded, LargestOf<true>(x, padded), q);
+    panel.scale[r] = rounded.scale;
+    panel.sums[r] = 128 * rounded.sum;
     for (int64_t i = 0; i < quads; ++i) {
       std::memcpy(out + i * kInt8Rows * kInt8Depth, q + i * kInt8Depth, kInt8Depth);
     }

@@ -135,5 +135,21 @@ TEST_F(LibraryPathTest, Convolutions) {
   }
 }
 
+TEST_F(LibraryPathTest, ConvolutionOfAnEnlargedPicture) {
+  const int64_t h = 5, w = 7, in = 19, out = 21;
+  const Shape to{2 * h, 2 * w, out};
+  const auto src = Random(h * w * in), weight = Random(out * in * 9), bias = Random(out);
+  const auto kernel = ViewOf(weight.data(), {out, in, 3, 3});
+  auto cw = cpu_->PrepareConv(kernel, ViewOf(bias.data(), {out}));
+  auto cw_ref = reference_->PrepareConv(kernel, ViewOf(bias.data(), {out}));
+  ASSERT_TRUE(cw.ok()) << cw.status().message();
+  ASSERT_TRUE(cw_ref.ok());
+  std::vector<float> got(static_cast<size_t>(to.NumElements())), want(got);
+  const ConstTensorView picture = ViewOf(src.data(), {h, w, in});
+  cpu_->UpsampleConv2d(picture, **cw, ViewOf(got.data(), to));
+  reference_->UpsampleConv2d(picture, **cw_ref, ViewOf(want.data(), to));
+  Compare(got, want, Bound(in * 9 + 2));
+}
+
 }  // namespace
 }  // namespace kontext::cpu

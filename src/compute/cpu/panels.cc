@@ -37,7 +37,7 @@ HWY_NOINLINE void FinishTile(const ProductBlock& p, const float* tile, int64_t r
   const int64_t rows = HWY_MIN(p.rows - row, int64_t{kPanelRows});
   const int64_t columns = HWY_MIN(p.columns - column, PanelColumns());
   for (int64_t r = 0; r < rows; ++r) {
-    const OutRow dst = RowOf(p.dst, (row + r) * p.dst.stride(0));
+    const OutRow dst = RowOf(p.dst, RowOffset(p.dst, p.row + row + r) + p.column);
     const ConstTensorView& add = p.epilogue.addend;
     const InRow addend =
         add.empty() ? InRow{nullptr, DType::kF32} : RowOf(add, (row + r) * add.stride(0));

@@ -45,9 +45,11 @@ struct ProductBlock {
   float* sums = nullptr;
   int64_t sums_stride = 0;
   bool first = true, last = true;
-  // Where the result goes in the last slice, and how.
+  // How the result is finished in the last slice, and where it goes: rows from `row` on of `dst`, a
+  // matrix or a picture [h,w,N] of any strides whose pixels are the rows, from `column` on.
   Epilogue epilogue;  // its vectors and addend begin at this block's first column and row
-  TensorView dst;     // [rows, columns]
+  TensorView dst;
+  int64_t row = 0, column = 0;
 };
 void ComputeBlock(const ProductBlock& block);
 

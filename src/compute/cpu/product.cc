@@ -141,7 +141,9 @@ class Run {
     if (!epilogue_.addend.empty()) {
       b.epilogue.addend = epilogue_.addend.Rows(m, m + b.rows).Cols(n, n + b.columns);
     }
-    b.dst = dst_.Rows(m, m + b.rows).Cols(n, n + b.columns);
+    b.dst = dst_;
+    b.row = m;
+    b.column = n;
     ComputeBlock(b);
   }
 
@@ -176,14 +178,26 @@ LeftRows LeftRows::Patches(ConstTensorView src, int64_t kernel, const ConvOption
   rows.piece_ = src.dim(2);
   rows.kernel_ = kernel;
   rows.stride_ = o.stride;
-  rows.pad_ = o.pad_begin;
+  rows.above_ = rows.left_ = o.pad_begin;
+  return rows;
+}
+
+LeftRows LeftRows::Squares(ConstTensorView src, int64_t above, int64_t left) {
+  LeftRows rows;
+  rows.src_ = src;
+  rows.out_width_ = src.dim(1);
+  rows.rows_ = src.dim(0) * src.dim(1);
+  rows.piece_ = src.dim(2);
+  rows.kernel_ = 2;
+  rows.above_ = above;
+  rows.left_ = left;
   return rows;
 }
 
 const std::byte* LeftRows::Piece(int64_t row, int64_t tap) const {
   if (out_width_ == 0) return src_.data() + row * src_.stride(0) * SizeOf(src_.dtype());
-  const int64_t y = row / out_width_ * stride_ + tap / kernel_ - pad_;
-  const int64_t x = row % out_width_ * stride_ + tap % kernel_ - pad_;
+  const int64_t y = row / out_width_ * stride_ + tap / kernel_ - above_;
+  const int64_t x = row % out_width_ * stride_ + tap % kernel_ - left_;
   if (y < 0 || y >= src_.dim(0) || x < 0 || x >= src_.dim(1)) return nullptr;
   return src_.data() + (y * src_.dim(1) + x) * piece_ * SizeOf(src_.dtype());
 }

@@ -30,6 +30,9 @@ class LeftRows {
   // The patches of a dense picture for a convolution with `kernel` and `o`, in row-major order of
   // the result's pixels.
   static LeftRows Patches(ConstTensorView src, int64_t kernel, const ConvOptions& o);
+  // The 2x2 patches of a dense picture [h,w,C] that begin `above` rows above and `left` columns
+  // left of each of its pixels, 0 or 1.
+  static LeftRows Squares(ConstTensorView src, int64_t above, int64_t left);
 
   int64_t rows() const { return rows_; }
   int64_t taps() const { return kernel_ * kernel_; }
@@ -40,7 +43,8 @@ class LeftRows {
 
  private:
   ConstTensorView src_;
-  int64_t rows_ = 0, piece_ = 0, kernel_ = 1, stride_ = 1, pad_ = 0, out_width_ = 0;
+  int64_t rows_ = 0, piece_ = 0, kernel_ = 1, stride_ = 1, out_width_ = 0;
+  int64_t above_ = 0, left_ = 0;  // padding
 };
 
 // A matrix [rows, columns] given as one or several matrices stacked by rows.
@@ -69,7 +73,8 @@ struct ProductTerm {
   LeftRows src;
   const StackedRows& weight;
 };
-// The sum of the terms, at least one, finished by `epilogue` into dst [T,N]: see Epilogue.
+// The sum of the terms, at least one, finished by `epilogue` into dst, [T,N] or [h,w,N] of T pixels
+// and any strides: see Epilogue.
 Status Multiply(std::initializer_list<ProductTerm> terms, const Epilogue& epilogue, TensorView dst,
                 Workspace& space);
 // The most it takes of the workspace for src [rows, depth] and a result [rows, columns]: raises

@@ -22,6 +22,7 @@ enum class Slot : uint8_t {
   kOperand,       // an operand in the dtype that oneDNN wants
   kResult,        // a result in the dtype that oneDNN gives
   kNarrowed,      // products with low-rank branches: the activations between down and up
+  kKernel,        // UpsampleConv2d: the kernel of one phase
   kLibrary,       // oneDNN's scratchpad
   kCount
 };

@@ -4,6 +4,7 @@
 #include <vector>
 
 #include "compute/reference/access.h"
+#include "compute/reference/int8.h"
 #include "compute/reference/reference_ops.h"
 
 namespace kontext {
@@ -46,7 +47,12 @@ void ReferenceOps::DoAttention(ConstTensorView q, ConstTensorView k, ConstTensor
   const int64_t heads = q.dim(0), queries = q.dim(1), channels = q.dim(2), keys = k.dim(1);
   const double scale = static_cast<double>(o.scale);
   std::vector<double> row(static_cast<size_t>(channels)), scores;
+  const bool int8 = o.coarsest == Precision::kInt8 && precision() == Precision::kInt8;
   for (int64_t h = 0; h < heads; ++h) {
+    if (int8) {
+      Int8Attention(q.At(h), k.At(h), v.At(h), scale, dst.Cols(h * channels, (h + 1) * channels));
+      continue;
+    }
     const Head head = LoadHead(k.At(h), v.At(h));
     for (int64_t i = 0; i < queries; ++i) {
       const int64_t seen = o.causal ? i + 1 : keys;  // keys 0 .. seen - 1

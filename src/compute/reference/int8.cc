@@ -31,39 +31,35 @@ void Round(const float* x, int64_t columns, float largest, int8_t* q, float* sca
 
 }  // namespace
 
-Int8Rows WeightInInt8(const WeightRows& weight) {
-  const int64_t rows = weight.dim(0), columns = weight.dim(1);
-  Int8Rows result{std::vector<int8_t>(static_cast<size_t>(rows * columns)),
-                  std::vector<float>(static_cast<size_t>(rows))};
-  std::vector<float> row(static_cast<size_t>(columns));
-  for (int64_t n = 0; n < rows; ++n) {
-    weight.Decode(n, 0, columns, row.data());
-    RotateRow(row.data(), columns);
-    float largest = 0;
-    for (const float x : row) largest = Larger(largest, std::abs(x));
-    Round(row.data(), columns, largest, result.q.data() + n * columns,
-          &result.scale[static_cast<size_t>(n)]);
-  }
-  return result;
-}
-
-Int8Rows ActivationsInInt8(std::vector<float> x, int64_t columns) {
+Int8Rows RowsInInt8(const std::vector<float>& x, int64_t columns, bool pairs) {
   const int64_t rows = std::ssize(x) / columns;
   Int8Rows result{std::vector<int8_t>(x.size()), std::vector<float>(static_cast<size_t>(rows))};
   for (int64_t t = 0; t < rows; ++t) {
-    float* row = x.data() + t * columns;
-    RotateRow(row, columns);
+    const float* row = x.data() + t * columns;
     float largest = 0;
-    for (int64_t k = 0; k < columns; k += 2) {
-      const float second = k + 1 < columns ? row[k + 1] : 0.0f;
+    for (int64_t k = 0; k < columns; ++k) {
       largest = Larger(largest, std::abs(row[k]));
-      largest = Larger(largest, std::abs(second));
-      largest = Larger(largest, std::abs(row[k] + second));
+      if (pairs && k % 2 == 1) largest = Larger(largest, std::abs(row[k - 1] + row[k]));
     }
     Round(row, columns, largest, result.q.data() + t * columns,
           &result.scale[static_cast<size_t>(t)]);
   }
   return result;
+}
+
+Int8Rows WeightInInt8(const WeightRows& weight) {
+  const int64_t rows = weight.dim(0), columns = weight.dim(1);
+  std::vector<float> x(static_cast<size_t>(rows * columns));
+  for (int64_t n = 0; n < rows; ++n) {
+    weight.Decode(n, 0, columns, x.data() + n * columns);
+    RotateRow(x.data() + n * columns, columns);
+  }
+  return RowsInInt8(x, columns, false);
+}
+
+Int8Rows ActivationsInInt8(std::vector<float> x, int64_t columns) {
+  for (int64_t k = 0; k < std::ssize(x); k += columns) RotateRow(x.data() + k, columns);
+  return RowsInInt8(x, columns, true);
 }
 
 double Int8Dot(const Int8Rows& x, int64_t t, const Int8Rows& w, int64_t n) {

@@ -89,7 +89,7 @@ test('keys walk the tree and change the view', () => studio(async ({ page }) => 
 }));
 
 async function longEdit(page: Parameters<typeof instruct>[0], steps: number, seed: number): Promise<void> {
-  await page.getByRole('button', item('Exact')).click();
+  await page.getByRole('button', item('Default')).click();
   await page.getByRole('spinbutton', item('Steps')).fill(String(steps));
   await page.getByRole('textbox', item(/^Seed/)).fill(String(seed));
   await page.keyboard.press('Escape');
@@ -123,7 +123,7 @@ test('kill -9 in the middle: the page waits, the edit goes on and ends with the 
   await page.getByText('The server does not answer.').waitFor({ state: 'detached' });
   const id = await openProjectId(page);
   const resumed = await pixels(page, `/v1/projects/${id}/turns/2/image`);
-  const whole = await server.ask<Edit>('POST', `/v1/projects/${id}/turns/1/edits`, { prompt: 'make it night', steps: 120, seed: 7, mode: 'exact' });
+  const whole = await server.ask<Edit>('POST', `/v1/projects/${id}/turns/1/edits`, { prompt: 'make it night', steps: 120, seed: 7, mode: 'default' });
   let now = whole;
   while (!now.finished) now = await server.ask<Edit>('GET', `/v1/edits/${whole.id}`);
   assert.deepEqual(await pixels(page, now.images[0].url), resumed);

@@ -1,22 +1,8 @@
 // Screen readers (axe), both colours, a phone, long trees.
 import assert from 'node:assert/strict';
-import { createRequire } from 'node:module';
-import { readFileSync } from 'node:fs';
 import { test } from 'node:test';
 import type { Page } from 'playwright-core';
-import { beginWithSample, instruct, picture, studio, turns } from './studio';
-
-const AXE = readFileSync(createRequire(import.meta.url).resolve('axe-core/axe.min.js'), 'utf8');
-
-// axe is evaluated, not added as a script: the page's policy allows none.
-async function axe(page: Page, where: string): Promise<void> {
-  await page.evaluate(AXE);
-  const found = await page.evaluate(async () => {
-    const { violations } = await (window as unknown as { axe: { run: () => Promise<{ violations: { id: string; help: string; nodes: { html: string; failureSummary: string }[] }[] }> } }).axe.run();
-    return violations.map(v => `${v.id}: ${v.help}\n${v.nodes.map(n => `    ${n.html.slice(0, 160)}\n    ${n.failureSummary}`).join('\n')}`);
-  });
-  assert.deepEqual(found, [], where);
-}
+import { axe, beginWithSample, instruct, picture, studio, turns } from './studio';
 
 for (const colorScheme of ['dark', 'light'] as const)
   test(`axe finds nothing, ${colorScheme}`, () => studio(async ({ page }) => {
@@ -35,7 +21,7 @@ for (const colorScheme of ['dark', 'light'] as const)
       await page.getByRole('button', { name: view }).click();
       await axe(page, view);
     }
-    for (const name of ['Examples and templates', 'Exact', 'Projects']) {
+    for (const name of ['Examples and templates', 'Default', 'Projects']) {
       await page.getByRole('button', { name }).click();
       await page.locator('.popover').evaluate(e => Promise.all(e.getAnimations().map(a => a.finished)));
       await picture(page, `${name.split(' ')[0].toLowerCase()}-${colorScheme}`);
@@ -67,7 +53,7 @@ test('a phone of 390 pixels: nothing is cut off, all of it works by thumb', () =
   await fits('picture');
   await page.getByRole('button', { name: 'Slider' }).tap();
   await picture(page, 'phone-picture');
-  await page.getByRole('button', { name: 'Options' }).or(page.getByRole('button', { name: 'Exact' })).first().tap();
+  await page.getByRole('button', { name: 'Options' }).or(page.getByRole('button', { name: 'Default' })).first().tap();
   await fits('options');
   const { y, height } = (await page.locator('.popover').boundingBox())!;
   assert.ok(y >= 0 && y + height <= 844, `the options are on the screen, from ${y} to ${y + height}`);

@@ -2,7 +2,8 @@
 import assert from 'node:assert/strict';
 import { spawn } from 'node:child_process';
 import type { ChildProcess } from 'node:child_process';
-import { existsSync, mkdirSync, mkdtempSync, rmSync } from 'node:fs';
+import { existsSync, mkdirSync, mkdtempSync, readFileSync, rmSync } from 'node:fs';
+import { createRequire } from 'node:module';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { after } from 'node:test';
@@ -117,4 +118,16 @@ export async function pixels(page: Page, path: string): Promise<number[]> {
 
 export async function openProjectId(page: Page): Promise<string> {
   return page.evaluate(() => /#\/p\/([^/]+)/.exec(location.hash)![1]);
+}
+
+const AXE = readFileSync(createRequire(import.meta.url).resolve('axe-core/axe.min.js'), 'utf8');
+
+// axe is evaluated, not added as a script: the page's policy allows none.
+export async function axe(page: Page, where: string): Promise<void> {
+  await page.evaluate(AXE);
+  const found = await page.evaluate(async () => {
+    const { violations } = await (window as unknown as { axe: { run: () => Promise<{ violations: { id: string; help: string; nodes: { html: string; failureSummary: string }[] }[] }> } }).axe.run();
+    return violations.map(v => `${v.id}: ${v.help}\n${v.nodes.map(n => `    ${n.html.slice(0, 160)}\n    ${n.failureSummary}`).join('\n')}`);
+  });
+  assert.deepEqual(found, [], where);
 }

@@ -1,0 +1,158 @@
+// BFL's API: tasks of FLUX.1 Kontext [pro] and [max], which are the same edit here, their results
+// and the signed URLs of these. What was decided where its documents are silent: docs/serve.md.
+#include "serve/bfl.h"
+
+#include <algorithm>
+#include <cstdlib>
+
+#include "base/status.h"
+#include "serve/signature.h"
+
+namespace kontext::serve {
+namespace {
+
+constexpr int64_t kSampleSeconds = 600;  // as long as BFL's own URLs
+constexpr int kRetrySeconds = 5;
+
+std::string FormatOf(const StoredEdit& edit) {
+  const auto bfl = edit.request.find("bfl");
+  return bfl == edit.request.end() ? "png" : bfl->value("output_format", "png");
+}
+
+std::string Signed(const Queue& queue, const std::string& file, int64_t expires) {
+  return HmacHex(queue.secret(), fmt::format("bfl sample {} {}", file, expires));
+}
+
+// FastAPI's list of what is wrong with a request.
+void Refuse(Exchange& x, const char* where, const std::vector<FieldError>& errors) {
+  Json detail = Json::array();
+  for (const FieldError& error : errors) {
+    Json loc = {where};
+    if (!error.field.empty()) loc.push_back(error.field);
+    detail.push_back({{"loc", loc}, {"msg", error.message}, {"type", "value_error"}});
+  }
+  x.Send(422, {{"detail", detail}});
+}
+
+void Create(Exchange& x) {
+  std::string text;
+  if (!x.ReadBody(text)) return;
+  const auto body = ParseJson(text, "the body");
+  if (!body.ok()) return Refuse(x, "body", {{"", body.message()}});
+  Draft draft;
+  const auto errors = ReadBflFields(x, *body, draft);
+  if (!errors.empty()) return Refuse(x, "body", errors);
+  draft.body_hash = BodyHash(draft);
+  StoredEdit edit;
+  if (!x.Submit(draft, edit)) return;
+  Json answer = {{"id", edit.id},
+                 {"polling_url", fmt::format("{}/v1/get_result?id={}", x.Base(), edit.id)},
+                 {"cost", nullptr},
+                 {"input_mp", nullptr},
+                 {"output_mp", nullptr}};
+  if (draft.webhook) {
+    answer["status"] = "Pending";
+    answer["webhook_url"] = draft.webhook->url;
+  }
+  x.Send(200, answer);
+}
+
+void SendResult(Exchange& x) {
+  const auto id = x.query.find("id");
+  if (id == x.query.end()) return Refuse(x, "query", {{"id", "is missing"}});
+  const auto edit = x.queue.Get(id->second);
+  if (!edit.ok()) return x.Fail(500, "store", edit.message());
+  if (*edit && (**edit).owner == x.owner) return x.Send(200, BflResult(x.queue, **edit, x.Base()));
+  x.Send(200, {{"id", id->second},
+               {"status", "Task not found"},
+               {"result", nullptr},
+               {"progress", nullptr},
+               {"details", nullptr},
+               {"preview", nullptr}});
+}
+
+void SendSample(Exchange& x, const std::string& id, const std::string& format) {
+  const auto edit = x.queue.Get(id);
+  if (!edit.ok()) return x.Fail(500, "store", edit.message());
+  if (!*edit || (**edit).state != "ready" || (**edit).images.empty())
+    return x.Fail(404, "not_found", "the picture is not kept any more");
+  const bool png = format == "png";
+  const auto picture = PictureAs(x.queue.store(), (**edit).images.front(), png ? ".png" : ".jpg");
+  if (!picture.ok()) return x.Fail(500, "store", picture.message());
+  x.response.set("Cache-Control", "private, no-store");
+  x.SendBytes(png ? "image/png" : "image/jpeg", *picture);
+}
+
+}  // namespace
+
+bool IsBflRoute(const Exchange& x) {
+  return x.path.size() >= 2 && x.path[0] == "v1" &&
+         (x.path[1].starts_with("flux-") || x.path[1] == "get_result" || x.path[1] == "samples");
+}
+
+Json BflError(const std::string& code, const std::string& message) {
+  Json error = {{"error", code == "busy" ? "rate_limit_exceeded" : code},
+                {"message", message},
+                {"detail", message}};
+  if (code == "busy") error["retry_after"] = kRetrySeconds;
+  return error;
+}
+
+Json BflResult(Queue& queue, const StoredEdit& edit, const std::string& base) {
+  Json answer = {{"id", edit.id},       {"status", "Pending"}, {"result", nullptr},
+                 {"progress", nullptr}, {"details", nullptr},  {"preview", nullptr}};
+  const auto bfl = edit.request.find("bfl");
+  const Json notes = bfl == edit.request.end() ? Json::array() : bfl->value("notes", Json::array());
+  if (!notes.empty()) answer["details"] = {{"notes", notes}};
+  if (edit.state == "ready" && !edit.images.empty()) {
+    const StoredImage& image = edit.images.front();
+    const std::string file = edit.id + "." + FormatOf(edit);
+    const int64_t expires = static_cast<int64_t>(Now()) + kSampleSeconds;
+    answer["status"] = "Ready";
+    answer["progress"] = 1.0;
+    answer["result"] = {{"sample", fmt::format("{}/v1/samples/{}?expires={}&signature={}", base,
+                                               file, expires, Signed(queue, file, expires))},
+                        {"prompt", edit.request.value("prompt", "")},
+                        {"seed", image.seed}};
+  } else if (edit.state == "moderated") {
+    answer["status"] =
+        edit.error_code == kRequestModerated ? "Request Moderated" : "Content Moderated";
+  } else if (edit.finished > 0) {
+    answer["status"] = "Error";
+    answer["details"]["message"] = edit.error_message;
+  } else if (const Live live = queue.Look(edit); live.progress.is_object()) {
+    answer["progress"] =
+        double{1} * live.progress.value("step", 0) / std::max(live.progress.value("steps", 1), 1);
+  }
+  return answer;
+}
+
+bool BflSample(Exchange& x) {
+  if (!x.Is("GET", "v1/samples/*")) return false;
+  const std::string& file = x.path[2];
+  const int64_t expires = std::strtoll(x.query["expires"].c_str(), nullptr, 10);
+  const size_t dot = file.rfind('.');
+  // What is signed was written here: an id, a dot, a format.
+  if (!SameText(Signed(x.queue, file, expires), x.query["signature"]) || dot == std::string::npos) {
+    x.Fail(403, "bad_signature", "this URL was not made by this server");
+  } else if (static_cast<int64_t>(Now()) > expires) {
+    x.Fail(403, "expired", "this URL has expired; ask for the result again");
+  } else {
+    SendSample(x, file.substr(0, dot), file.substr(dot + 1));
+  }
+  return true;
+}
+
+bool Bfl(Exchange& x) {
+  if (x.Is("POST", "v1/flux-kontext-pro") || x.Is("POST", "v1/flux-kontext-max") ||
+      x.Is("POST", "v1/flux-kontext")) {
+    Create(x);
+  } else if (x.Is("GET", "v1/get_result")) {
+    SendResult(x);
+  } else {
+    return false;
+  }
+  return true;
+}
+
+}  // namespace kontext::serve

@@ -1,0 +1,173 @@
+// The native API's part for reviewers (docs/openapi.json): what waits, its pictures, the decision.
+#include "base/status.h"
+#include "serve/exchange.h"
+
+namespace kontext::serve {
+namespace {
+
+constexpr size_t kMostReason = 1000;    // bytes
+constexpr size_t kReviewerDigits = 16;  // of a key's hash: tells two reviewers apart, and no more
+
+bool HasTurn(const StoredEdit& edit) { return edit.request.contains("turn"); }
+
+Json ReviewJson(const StoredEdit& e) {
+  Json inputs = Json::array(), images = Json::array();
+  for (size_t i = 0; i < e.inputs.size() + (HasTurn(e) ? 1 : 0); ++i)
+    inputs.push_back(fmt::format("/v1/review/{}/inputs/{}", e.id, i));
+  for (const StoredImage& i : e.held)
+    images.push_back({{"index", i.index},
+                      {"url", fmt::format("/v1/review/{}/images/{}", e.id, i.index)},
+                      {"seed", i.seed},
+                      {"width", i.width},
+                      {"height", i.height}});
+  return {{"id", e.id},
+          {"number", e.number},
+          {"created", e.created},
+          {"prompt", e.request.value("prompt", "")},
+          {"negative", e.request.value("negative", "")},
+          {"owner", e.owner.substr(0, kReviewerDigits)},
+          {"decided", e.state != "review"},
+          {"inputs", inputs},
+          {"images", images}};
+}
+
+void ListWaiting(Exchange& x) {
+  const int limit = x.PageLimit();
+  const auto edits = x.queue.store().InReview(x.Number("after", 0), limit);
+  if (!edits.ok()) return x.Fail(500, "store", edits.message());
+  Json page = {{"waiting", Json::array()}};
+  for (const StoredEdit& edit : *edits) page["waiting"].push_back(ReviewJson(edit));
+  if (std::ssize(*edits) == limit) page["next"] = std::to_string(edits->back().number);
+  x.Send(200, page);
+}
+
+void ListDecisions(Exchange& x) {
+  const int limit = x.PageLimit();
+  const auto decisions = x.queue.store().Decisions(x.Number("before", 0), limit);
+  if (!decisions.ok()) return x.Fail(500, "store", decisions.message());
+  Json page = {{"decisions", Json::array()}};
+  for (const Decision& d : *decisions)
+    page["decisions"].push_back({{"edit", d.edit},
+                                 {"approved", d.approved},
+                                 {"reason", d.reason},
+                                 {"reviewer", d.reviewer.substr(0, kReviewerDigits)},
+                                 {"owner", d.owner.substr(0, kReviewerDigits)},
+                                 {"time", d.time}});
+  if (std::ssize(*decisions) == limit) page["next"] = std::to_string(decisions->back().number);
+  x.Send(200, page);
+}
+
+// The edit of the path if it waits for a review or was refused; sends 404 otherwise.
+std::optional<StoredEdit> Find(Exchange& x) {
+  auto edit = x.queue.Get(x.path[2]);
+  if (!edit.ok()) {
+    x.Fail(500, "store", edit.message());
+    return std::nullopt;
+  }
+  const bool shown = *edit && !(**edit).held.empty() &&
+                     ((**edit).state == "review" || (**edit).state == "moderated");
+  if (shown) return *edit;
+  x.Fail(404, "not_found", "no such edit waits for a review");
+  return std::nullopt;
+}
+
+void SendPicture(Exchange& x, const Result<std::string>& bytes) {
+  if (!bytes.ok()) return x.Fail(404, "not_found", "there is no such picture");
+  x.response.set("Cache-Control", "private, no-store");
+  x.SendBytes(PictureType(*bytes), *bytes);
+}
+
+void SendImage(Exchange& x) {
+  const auto edit = Find(x);
+  if (!edit) return;
+  for (const StoredImage& image : edit->held) {
+    if (std::to_string(image.index) == x.path[4])
+      return SendPicture(x, x.queue.store().GetPicture(image.hash));
+  }
+  x.Fail(404, "not_found", "there is no such picture");
+}
+
+// What the edit was made from: the turn of its project first, then what came with the request.
+void SendInput(Exchange& x) {
+  const auto edit = Find(x);
+  if (!edit) return;
+  const auto bytes = [&]() -> Result<std::string> {
+    for (size_t i = 0; i < edit->inputs.size() + (HasTurn(*edit) ? 1 : 0); ++i) {
+      if (std::to_string(i) != x.path[4]) continue;
+      if (!HasTurn(*edit)) return x.queue.store().GetPicture(edit->inputs[i]);
+      if (i > 0) return x.queue.store().GetPicture(edit->inputs[i - 1]);
+      KX_ASSIGN_OR_RETURN(
+          const Projects::Opened opened,
+          x.queue.projects().Open(edit->owner, edit->request.value("project", ""), true));
+      KX_ASSIGN_OR_RETURN(const Edited turn,
+                          opened.tree.Load(edit->request["turn"].get<int64_t>()));
+      return PngBytes(turn);
+    }
+    return BadInput("there is no such picture");
+  };
+  SendPicture(x, bytes());
+}
+
+// {"reason": "..."}, both optional; false after a 400 was sent.
+bool ReadReason(Exchange& x, std::string& reason) {
+  std::string body;
+  if (!x.ReadBody(body)) return false;
+  const auto json = body.empty() ? Result<Json>(Json::object()) : ParseJson(body, "the body");
+  if (!json.ok()) {
+    x.Fail(400, "bad_json", json.message());
+    return false;
+  }
+  const std::string message = fmt::format("must be a string of at most {} bytes", kMostReason);
+  if (json->is_object() && !json->contains("reason")) return true;
+  if (!json->is_object() || !(*json)["reason"].is_string() ||
+      (*json)["reason"].get_ref<const std::string&>().size() > kMostReason) {
+    x.Fail(400, "bad_request", "reason: " + message, {{"reason", message}});
+    return false;
+  }
+  reason = (*json)["reason"].get<std::string>();
+  return true;
+}
+
+void Decide(Exchange& x, bool approved) {
+  Decision decision;
+  if (!ReadReason(x, decision.reason)) return;
+  const auto edit = Find(x);
+  if (!edit) return;
+  decision.approved = approved;
+  decision.reviewer = x.owner;
+  const auto decided = x.queue.Decide(edit->id, decision);
+  if (decided.status().code() == Code::kUsage) return x.Fail(409, "decided", decided.message());
+  if (!decided.ok()) return x.Fail(500, "store", decided.message());
+  // Without the reason: it may speak of the prompt.
+  if (x.queue.options().log)
+    x.queue.options().log(Json({{"review", edit->id},
+                                {"approved", approved},
+                                {"reviewer", x.owner.substr(0, kReviewerDigits)}})
+                              .dump());
+  x.Send(200, {{"id", decided->id}, {"state", decided->state}});
+}
+
+}  // namespace
+
+bool ReviewApi(Exchange& x) {
+  if (x.Is("GET", "v1/review")) {
+    ListWaiting(x);
+  } else if (x.Is("GET", "v1/review/decisions")) {
+    ListDecisions(x);
+  } else if (x.Is("GET", "v1/review/*")) {
+    if (const auto edit = Find(x)) x.Send(200, ReviewJson(*edit));
+  } else if (x.Is("GET", "v1/review/*/images/*")) {
+    SendImage(x);
+  } else if (x.Is("GET", "v1/review/*/inputs/*")) {
+    SendInput(x);
+  } else if (x.Is("POST", "v1/review/*/approve")) {
+    Decide(x, true);
+  } else if (x.Is("POST", "v1/review/*/refuse")) {
+    Decide(x, false);
+  } else {
+    return false;
+  }
+  return true;
+}
+
+}  // namespace kontext::serve
