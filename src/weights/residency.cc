@@ -117,6 +117,11 @@ class Residency::Reader {
     }
     wake_.notify_one();
   }
+  // On return no more of `section`, which is no longer asked for, is being read.
+  void WaitUntilGivenUp(int section) {
+    std::unique_lock lock(mutex_);
+    idle_.wait(lock, [&] { return reading_ != section; });
+  }
   // Gives up what is asked for; on return nothing is being read.
   void Rest() {
     std::unique_lock lock(mutex_);
@@ -248,6 +253,7 @@ void Residency::Leave() {
 
 void Residency::LetGo(int section) {
   if (section < 0 || section >= std::ssize(spans_.sections) || IsKept(section)) return;
+  reader_->WaitUntilGivenUp(section);  // or its last piece would come in after it was let go
   for (const ByteSpan& span : spans_.sections[static_cast<size_t>(section)]) ReleasePages(span);
 }
 
