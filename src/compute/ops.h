@@ -168,7 +168,7 @@ class Ops {
   void Linear(ConstTensorView src, const LinearWeights& w, Activation act, TensorView dst);
   // Softmax attention without a T x T matrix in memory.  q [H,Tq,Dh], k and v [H,Tk,Dh], dst
   // [Tq,H*Dh] dst[i, h*Dh + d] = sum_j p[j] * v[h, j, d],  p = softmax_j(scale * q[h,i,:].k[h,j,:]
-  // + bias)
+  // + bias). Where activations are BF16, and q, k and v too, p may be rounded to it in the sum.
   void Attention(ConstTensorView q, ConstTensorView k, ConstTensorView v, const AttentionOptions& o,
                  TensorView dst);
   // dst = (src - mean) / sqrt(var + eps) * weight + bias over the last dimension, biased variance;

@@ -105,6 +105,7 @@ Plan PlanFor(const CpuFeatures& features, std::string_view dtype) {
   Plan plan;
   plan.bf16_activations = dtype == "bf16" || (dtype.empty() && native);
   plan.path = plan.bf16_activations && native ? ProductPath::kLibrary : ProductPath::kWiden;
+  plan.bf16_attention = plan.bf16_activations && features.avx512 && features.bf16;
   plan.int8 = Int8PathFor(features);
   return plan;
 }

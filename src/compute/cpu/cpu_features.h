@@ -51,6 +51,7 @@ Int8Path Int8PathFor(const CpuFeatures& features);
 struct Plan {
   bool bf16_activations = false;
   ProductPath path = ProductPath::kWiden;
+  bool bf16_attention = false;  // bf16 operands are multiplied as such: AVX512_BF16
   Int8Path int8 = Int8Path::kMaddubs;
 };
 Plan PlanFor(const CpuFeatures& features, std::string_view dtype);

@@ -35,6 +35,10 @@ TEST(CpuFeaturesTest, PlanOfEveryProcessor) {
     EXPECT_EQ(automatic.path == ProductPath::kLibrary, native) << bits;
     EXPECT_EQ(bf16.path == ProductPath::kLibrary, native) << bits;
     EXPECT_EQ(f32.path, ProductPath::kWiden) << bits;
+    // Attention's own kernel is of the first of them only.
+    EXPECT_EQ(bf16.bf16_attention, (bits & 20u) == 20u) << bits;
+    EXPECT_EQ(automatic.bf16_attention, (bits & 20u) == 20u) << bits;
+    EXPECT_FALSE(f32.bf16_attention) << bits;
     // Products in 8 bits: the widest registers that can; whatever the dtype of activations.
     const Int8Path int8 = (bits & 12u) == 12u   ? Int8Path::kAvx512Vnni
                           : (bits & 66u) == 66u ? Int8Path::kAvxVnni

@@ -5,6 +5,7 @@
 #include <utility>
 
 #include "compute/cpu/attention.h"
+#include "compute/cpu/bf16_attention.h"
 #include "compute/cpu/cpu.h"
 #include "compute/cpu/elementwise.h"
 #include "compute/cpu/int8_attention.h"
@@ -44,6 +45,9 @@ int64_t CpuOps::ScratchBytes(std::span<const OpSizes> groups) const {
     }
     bytes[static_cast<size_t>(Slot::kKernel)] = s.kernel * 4 / 9 * SizeOf(DType::kF32);
     AttentionSlots(s.heads, s.queries, s.keys, s.channels, bytes);
+    if (plan_.bf16_attention) {
+      Bf16AttentionSlots(s.heads, s.queries, s.keys, s.channels, bytes);
+    }
     if (plan_.path == ProductPath::kLibrary) {  // oneDNN's scratchpads are small beside these
       bytes[static_cast<size_t>(Slot::kOperand)] = s.rows * s.in * SizeOf(activation_dtype());
       bytes[static_cast<size_t>(Slot::kResult)] = s.results * SizeOf(DType::kF32);
@@ -65,7 +69,9 @@ Result<ConstTensorView> CpuOps::As(DType dtype, const ConstTensorView& view) {
 void CpuOps::DoAttention(ConstTensorView q, ConstTensorView k, ConstTensorView v,
                          const AttentionOptions& o, TensorView dst) {
   const bool int8 = o.coarsest == Precision::kInt8 && precision() == Precision::kInt8;
-  Keep(int8 ? AttendInt8(plan_.int8, q, k, v, o, dst, space_) : Attend(q, k, v, o, dst, space_));
+  if (int8) return Keep(AttendInt8(plan_.int8, q, k, v, o, dst, space_));
+  const bool bf16 = plan_.bf16_attention && Bf16AttentionTakes(q, k, v, o);
+  Keep(bf16 ? AttendBf16(q, k, v, o, dst, space_) : Attend(q, k, v, o, dst, space_));
 }
 
 void CpuOps::DoLayerNorm(ConstTensorView src, ConstTensorView weight, ConstTensorView bias,
