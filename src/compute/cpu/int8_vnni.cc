@@ -1,5 +1,5 @@
-// Written for processors that this machine is not: compiled here, run on the first that has them
-// (SPEED.md keeps the record). Elsewhere than on x86 nothing calls them.
+// The tiles of processors with VNNI; which of them have been run, and how fast, is in SPEED.md.
+// Elsewhere than on x86 nothing calls them.
 #include "compute/cpu/int8_vnni.h"
 
 #include <cstring>
