@@ -60,7 +60,8 @@ class ResidencyTest : public ::testing::Test {
     int64_t kib = 0, value = 0;
     bool ours = false;
     for (std::string line; std::getline(maps, line);) {
-      if (line.find(" /") != std::string::npos) ours = line.ends_with(path_);
+      const bool begins = line.find(':') > line.find(' ');  // "12-34 r--p ...", else "Rss: ..."
+      if (begins) ours = line.ends_with(path_);
       if (ours && std::sscanf(line.c_str(), "Rss: %" SCNd64, &value) == 1) kib += value;
     }
     return kib * 1024;
