@@ -200,6 +200,21 @@ void Ops::Conv2dAdd(ConstTensorView src, const ConvWeights& w, const ConvOptions
   Run(c, dst, ConvOperations(dst, w), [&] { DoConv2dAdd(src, w, o, residual, dst); });
 }
 
+void Ops::NormConv2d(ConstTensorView src, const PictureNorm& norm, const ConvWeights& w,
+                     ConstTensorView residual, TensorView dst) {
+  OpCheck c("NormConv2d");
+  c.Size('C', w.in_channels).Size('N', w.out_channels);
+  c.That(w.kernel == 3, "the kernel is {0}x{0}, expected 3x3", w.kernel);
+  c.Arg("src", src, "hwC", Kind::kPicture).Arg("dst", dst, "hwN", Kind::kPicture);
+  c.Arg("weight", norm.weight, "C", Kind::kVector).Arg("bias", norm.bias, "C", Kind::kVector);
+  c.That(norm.groups >= 1 && c.size('C') % norm.groups == 0,
+         "{} groups, expected a divisor of {} channels", norm.groups, c.size('C'));
+  c.That(GoodEps(norm.eps), kEps, norm.eps).Apart("src", src, dst);
+  c.Optional("residual", residual, "hwN", Kind::kPicture);
+  if (!residual.empty()) c.InPlaceOrApart(residual, dst);
+  Run(c, dst, ConvOperations(dst, w), [&] { DoNormConv2d(src, norm, w, residual, dst); });
+}
+
 void Ops::Upsample2x(ConstTensorView src, TensorView dst) {
   OpCheck c("Upsample2x");
   c.Arg("src", src, "hwC", Kind::kPicture);

@@ -34,12 +34,15 @@ enum class Activation { kNone, kSilu, kGeluTanh, kQuickGelu };
 //
 // kInt8: activations and weights in 8 bits. R turns groups of 256 columns (tensor/convrot.h); where
 // K is no multiple of 256, R = 1.
-//   weights      w R = q_w * s_w   s_w[n] = max_k |w R|[n] / 127 (tensor/packed_int8.h) activations
-//   x R = q_x * s_x   s_x[t] = max_j max(|a_2j|, |a_2j+1|, |a_2j + a_2j+1|) / 127
-//                                  of a = (x R)[t], odd K with a 0 behind
-//   y[t, n] = s_x[t] * s_w[n] * sum_k q_x[t, k] * q_w[n, k]
-// q are rounded to nearest, ties to even; the sum is exact; all else is f32. (The pairs in s_x: 255
-// times a sum of two neighbours' q_x fits into 16 bits, which is what vpmaddubsw adds in.) Low-rank
+//   weights      w R = q_w * s_w   s_w[n] = max_k |w R|[n] / 127 (tensor/packed_int8.h)
+//   activations  x R = q_x * s_x   per row t and slice c of 3072 columns
+//                                  s_x[t, c] = max_j max(|a_2j|, |a_2j+1|, |a_2j + a_2j+1|) / 127
+//                                  of a = (x R)[t, c], odd K with a 0 behind
+//   y[t, n] = s_w[n] * sum_c s_x[t, c] * sum_(k in c) q_x[t, k] * q_w[n, k]
+// q are rounded to nearest, ties to even; sums over k are exact; all else is f32. (The pairs in
+// s_x: 255 times a sum of two neighbours' q_x fits into 16 bits, which is what vpmaddubsw adds in.
+// The slices: FLUX's width, so that linear2 scales attention apart from the MLP, whose largest
+// values differ, and the MLP's own columns do not all pay for the largest of 12288.) Low-rank
 // branches see x itself. A NaN or infinity in a row of x makes the row NaN or infinite.
 //
 // Attention in kInt8, with digits and scales as above (queries' scales as weights', the others'
@@ -53,6 +56,7 @@ enum class Activation { kNone, kSilu, kGeluTanh, kQuickGelu };
 // score takes digits only from its own block.) A NaN or infinity in a query makes its row NaN, one
 // in the keys all of the head, one in the values their channel NaN or infinite.
 enum class Precision { kExact, kInt8 };
+constexpr int64_t kInt8Slice = 3072;         // columns of a row of x that share a scale
 constexpr int64_t kInt8AttentionKeys = 192;  // of a block
 
 // A backend's own form of the weights of a product. Opaque: only the backend that made it uses it.
@@ -109,12 +113,21 @@ struct ConvOptions {
   int pad_end = 1;    // zero rows below and columns to the right
 };
 
+// What is done to a picture before a convolution reads it: GroupNorm, then act.
+struct PictureNorm {
+  ConstTensorView weight, bias;  // [C]
+  int groups = 1;
+  float eps = 0;
+  Activation act = Activation::kNone;
+};
+
 // The largest shapes that some ops of a plan meet: of products T, K and N (a convolution's are its
 // pixels, its patch and its channels) and the elements of one result; of attention H, Tq, Tk, Dh.
 struct OpSizes {
   int64_t rows = 0, in = 0, out = 0, results = 0;
   int64_t heads = 0, queries = 0, keys = 0, channels = 0;
-  int64_t kernel = 0;  // of UpsampleConv2d: its weights
+  int64_t kernel = 0;            // of UpsampleConv2d: its weights
+  int64_t width = 0, depth = 0;  // of pictures that are convolved: pixels of a row, channels
 };
 
 // Time spent in calls of one op of one size since tracing was switched on. Inner sizes are part of
@@ -222,6 +235,10 @@ class Ops {
   // dst = Conv2d(src) + residual                                          residual as dst
   void Conv2dAdd(ConstTensorView src, const ConvWeights& w, const ConvOptions& o,
                  ConstTensorView residual, TensorView dst);
+  // dst = Conv2d(act(GroupNorm(src))) + residual, a 3x3 kernel with pads of 1; an empty residual is
+  // 0. src [h,w,C], dst [h,w,N]; residual as dst             (BFL autoencoder.py ResnetBlock)
+  void NormConv2d(ConstTensorView src, const PictureNorm& norm, const ConvWeights& w,
+                  ConstTensorView residual, TensorView dst);
   // dst = Conv2d(Upsample2x(src)), a 3x3 kernel with pads of 1.           src [h,w,C], dst
   // [2h,2w,N]                                                             (BFL autoencoder.py
   // Upsample)
@@ -267,6 +284,8 @@ class Ops {
                                     ConstTensorView rope, TensorView dst);
   virtual void DoConv2dAdd(ConstTensorView src, const ConvWeights& w, const ConvOptions& o,
                            ConstTensorView residual, TensorView dst);
+  virtual void DoNormConv2d(ConstTensorView src, const PictureNorm& norm, const ConvWeights& w,
+                            ConstTensorView residual, TensorView dst);
   virtual void DoUpsampleConv2d(ConstTensorView src, const ConvWeights& w, TensorView dst);
 
   // One public call: skipped after a failure, refused by `checked`, no work where dst has no

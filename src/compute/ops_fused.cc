@@ -44,6 +44,20 @@ void Ops::DoConv2dAdd(ConstTensorView src, const ConvWeights& w, const ConvOptio
   DoAdd(product, residual, dst);
 }
 
+void Ops::DoNormConv2d(ConstTensorView src, const PictureNorm& norm, const ConvWeights& w,
+                       ConstTensorView residual, TensorView dst) {
+  constexpr ConvOptions kSame{.stride = 1, .pad_begin = 1, .pad_end = 1};
+  const int64_t values = src.shape().NumElements();
+  const TensorView both = Scratch(DType::kF32, {values + dst.shape().NumElements()});
+  if (both.empty()) return;
+  const TensorView normed = both.Rows(0, values).Reshaped(src.shape());  // [h,w,C]
+  DoGroupNorm(src, norm.weight, norm.bias, norm.groups, norm.eps, norm.act, normed);
+  if (residual.empty()) return DoConv2d(normed, w, kSame, dst);
+  const TensorView product = both.Rows(values, both.dim(0)).Reshaped(dst.shape());  // [h,w,N]
+  DoConv2d(normed, w, kSame, product);
+  DoAdd(product, residual, dst);
+}
+
 void Ops::DoUpsampleConv2d(ConstTensorView src, const ConvWeights& w, TensorView dst) {
   const TensorView enlarged =
       Scratch(src.dtype(), {2 * src.dim(0), 2 * src.dim(1), src.dim(2)});  // [2h,2w,C], a copy

@@ -37,7 +37,9 @@ OpSizes VaeOps(const VaeConfig& c, Size s) {
           .queries = latents,
           .keys = latents,
           .channels = c.channels.back(),
-          .kernel = 9 * widest * widest};
+          .kernel = 9 * widest * widest,
+          .width = s.width,
+          .depth = widest};
 }
 
 // The blocks, and the modulations of all steps.

@@ -5,6 +5,13 @@
 #include "vae/stages.h"
 
 namespace kontext {
+namespace {
+
+PictureNorm SiluNorm(const VaeConfig& c, const VectorWeights& weight, const VectorWeights& bias) {
+  return {weight.view(), bias.view(), static_cast<int>(c.groups), c.eps, Activation::kSilu};
+}
+
+}  // namespace
 
 void ConvIn(VaeRun& run, const ConvPtr& conv, ConstTensorView src, int64_t channels) {
   const TensorView x = run.Take(Slot::kX, {src.dim(0), src.dim(1), channels});
@@ -18,36 +25,24 @@ void Resnet(VaeRun& run, const ResnetWeights& w, int64_t channels) {
   const TensorView x = run.x();  // [h,w,C]
   const Shape out{x.dim(0), x.dim(1), channels};
   const bool shortcut = x.dim(2) != channels;
-  const TensorView normed_x = run.Take(Slot::kA, x.shape());
   const TensorView h = run.Take(Slot::kB, out);
-  const TensorView normed_h = run.Take(Slot::kA, out);
-  const TensorView sum = shortcut ? h : x;  // [h,w,channels], h itself is used up by then
+  const TensorView sum = shortcut ? run.Take(Slot::kA, out) : x;  // [h,w,channels]
   if (Ops* ops = run.ops(); ops != nullptr) {
-    const int groups = static_cast<int>(c.groups);
-    ops->GroupNorm(x, w.norm1_weight.view(), w.norm1_bias.view(), groups, c.eps, Activation::kSilu,
-                   normed_x);
-    ops->Conv2d(normed_x, *w.conv1, kSame3x3, h);
-    ops->GroupNorm(h, w.norm2_weight.view(), w.norm2_bias.view(), groups, c.eps, Activation::kSilu,
-                   normed_h);
+    ops->NormConv2d(x, SiluNorm(c, w.norm1_weight, w.norm1_bias), *w.conv1, {}, h);
     if (shortcut) {
       constexpr ConvOptions k1x1{.stride = 1, .pad_begin = 0, .pad_end = 0};
       ops->Conv2d(x, *w.nin_shortcut, k1x1, sum);
     }
-    ops->Conv2dAdd(normed_h, *w.conv2, kSame3x3, sum, sum);
+    ops->NormConv2d(h, SiluNorm(c, w.norm2_weight, w.norm2_bias), *w.conv2, sum, sum);
   }
-  if (shortcut) run.SetXFrom(Slot::kB, sum);
+  if (shortcut) run.SetXFrom(Slot::kA, sum);
 }
 
 // BFL Encoder.forward and Decoder.forward, "end": conv_out(silu(norm_out(h)))
 void ConvOut(VaeRun& run, const VaeHalfWeights& w, TensorView dst) {
-  const VaeConfig& c = run.config();
-  const TensorView x = run.x();
-  const TensorView normed = run.Take(Slot::kA, x.shape());
-  Ops* ops = run.ops();
-  if (ops == nullptr) return;
-  ops->GroupNorm(x, w.norm_out_weight.view(), w.norm_out_bias.view(), static_cast<int>(c.groups),
-                 c.eps, Activation::kSilu, normed);
-  ops->Conv2d(normed, *w.conv_out, kSame3x3, dst);
+  if (run.ops() == nullptr) return;
+  const PictureNorm norm = SiluNorm(run.config(), w.norm_out_weight, w.norm_out_bias);
+  run.ops()->NormConv2d(run.x(), norm, *w.conv_out, {}, dst);
 }
 
 void ScaleAndShift(VaeRun& run, ConstTensorView src, float scale, float shift, TensorView dst) {

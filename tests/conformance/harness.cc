@@ -213,6 +213,51 @@ double Conformance::Narrowing(DType operand) const {
   return ops->activation_dtype() == DType::kBF16 && operand != DType::kBF16 ? kUBF16 : 0;
 }
 
+Values NormalisedBound(const Values& x, double eps) {
+  const auto count = static_cast<double>(x.size());
+  const double sum = Roundings(count);
+  double mean = 0, mean_abs = 0, variance = 0;
+  for (double v : x) {
+    mean += v / count;
+    mean_abs += std::abs(v) / count;
+  }
+  for (double v : x) variance += (v - mean) * (v - mean) / count;
+  const double sigma = std::sqrt(variance + eps);
+  Values bound;
+  for (double v : x) {
+    const double centred = kU32 * ((sum + 1) * mean_abs + std::abs(v));
+    const double relative = sum / 2 * kU32 + centred / sigma + 4 * kU32;
+    bound.push_back(centred / sigma + std::abs(v - mean) / sigma * relative);
+  }
+  return bound;
+}
+
+Values GroupNormBound(Ops& oracle, const HostTensor& src, const PictureNorm& norm) {
+  HostTensor linear(DType::kF32, src.view().shape());
+  oracle.GroupNorm(src.view(), norm.weight, norm.bias, norm.groups, norm.eps, Activation::kNone,
+                   linear.view());
+  const Values x = src.values(), y = linear.values();
+  const auto channels = static_cast<size_t>(src.view().dim(2));
+  const size_t group = channels / static_cast<size_t>(norm.groups);
+  Values bound(x.size());
+  for (size_t c0 = 0; c0 < channels; c0 += group) {
+    std::vector<size_t> members;
+    Values values;
+    for (size_t i = 0; i < x.size(); ++i) {
+      if (i % channels < c0 || i % channels >= c0 + group) continue;
+      members.push_back(i);
+      values.push_back(x[i]);
+    }
+    const Values normalised = NormalisedBound(values, static_cast<double>(norm.eps));
+    for (size_t m = 0; m < members.size(); ++m) {
+      const size_t i = members[m];
+      const double weight = std::abs(static_cast<double>(norm.weight.As<float>()[i % channels]));
+      bound[i] = ActivationBound(norm.act, y[i], normalised[m] * weight + kU32 * std::abs(y[i]));
+    }
+  }
+  return bound;
+}
+
 double RelativeError(const Values& got, const Values& want) {
   double error = 0, norm = 0;
   for (size_t i = 0; i < want.size(); ++i) {

@@ -107,6 +107,16 @@ constexpr Activation kActivations[] = {Activation::kNone, Activation::kSilu, Act
 // polynomial, 4 ulp for tanh, 3 to finish) of values no larger than |x|.
 double ActivationBound(Activation act, double x, double error);
 
+// The error of the normalised x[begin], x[begin + 1], ... with D values in all, before any affine.
+//
+// Bound of (x - mean) / sigma over D values, sigma = sqrt(variance + eps): the mean is off by the
+// Roundings(D) of its sum times mean |x|, so a centred value by that and one rounding of x:
+// `centred`. The variance's sum adds D roundings and the centred values' own error; its root halves
+// both. Then 4 roundings: division, root, product, product with the weight.
+Values NormalisedBound(const Values& x, double eps);
+// The error of act(GroupNorm(src)), src [h,w,C], in its order.
+Values GroupNormBound(Ops& oracle, const HostTensor& src, const PictureNorm& norm);
+
 }  // namespace kontext::conformance
 
 #endif  // KONTEXT_TESTS_CONFORMANCE_HARNESS_H_

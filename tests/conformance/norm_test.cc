@@ -1,9 +1,5 @@
 // LayerNorm, ModulatedLayerNorm, RmsNorm and GroupNorm.
-//
-// Bound of (x - mean) / sigma over D values, sigma = sqrt(variance + eps): the mean is off by the
-// Roundings(D) of its sum times mean |x|, so a centred value by that and one rounding of x:
-// `centred`. The variance's sum adds D roundings and the centred values' own error; its root halves
-// both. Then 4 roundings: division, root, product, product with the weight.
+// Their bound is harness.h's NormalisedBound.
 #include <fmt/format.h>
 
 #include <cmath>
@@ -14,26 +10,6 @@ namespace kontext::conformance {
 namespace {
 
 class NormTest : public Conformance {};
-
-// The error of the normalised x[begin], x[begin + 1], ... with D values in all, before any affine.
-Values NormalisedBound(const Values& x, double eps) {
-  const auto count = static_cast<double>(x.size());
-  const double sum = Roundings(count);
-  double mean = 0, mean_abs = 0, variance = 0;
-  for (double v : x) {
-    mean += v / count;
-    mean_abs += std::abs(v) / count;
-  }
-  for (double v : x) variance += (v - mean) * (v - mean) / count;
-  const double sigma = std::sqrt(variance + eps);
-  Values bound;
-  for (double v : x) {
-    const double centred = kU32 * ((sum + 1) * mean_abs + std::abs(v));
-    const double relative = sum / 2 * kU32 + centred / sigma + 4 * kU32;
-    bound.push_back(centred / sigma + std::abs(v - mean) / sigma * relative);
-  }
-  return bound;
-}
 
 struct Sizes {
   int64_t rows, channels;
@@ -160,31 +136,12 @@ TEST_P(NormTest, GroupNorm) {
         const HostTensor src = draw.Tensor(in, shape, 0, round % 3 == 0 ? 1.0 : 0.0);
         const HostTensor weight = draw.Tensor(DType::kF32, {s.channels}, 0, 1.5),
                          bias = draw.Tensor(DType::kF32, {s.channels});
-        HostTensor dst(out, shape), want(DType::kF32, shape), linear(DType::kF32, shape);
+        HostTensor dst(out, shape), want(DType::kF32, shape);
         ops->GroupNorm(src.view(), weight.view(), bias.view(), s.groups, 1e-6f, act, dst.view());
         oracle->GroupNorm(src.view(), weight.view(), bias.view(), s.groups, 1e-6f, act,
                           want.view());
-        oracle->GroupNorm(src.view(), weight.view(), bias.view(), s.groups, 1e-6f,
-                          Activation::kNone, linear.view());
-        const Values x = src.values(), y = linear.values(), w = weight.values();
-        const auto channels = static_cast<size_t>(s.channels);
-        const size_t group = channels / static_cast<size_t>(s.groups);
-        Values bound(x.size());
-        for (size_t c0 = 0; c0 < channels; c0 += group) {
-          std::vector<size_t> members;
-          Values values;
-          for (size_t i = 0; i < x.size(); ++i) {
-            if (i % channels < c0 || i % channels >= c0 + group) continue;
-            members.push_back(i);
-            values.push_back(x[i]);
-          }
-          const Values normalised = NormalisedBound(values, 1e-6);
-          for (size_t m = 0; m < members.size(); ++m) {
-            const size_t i = members[m];
-            const double error = normalised[m] * std::abs(w[i % channels]) + kU32 * std::abs(y[i]);
-            bound[i] = ActivationBound(act, y[i], error);
-          }
-        }
+        const Values bound =
+            GroupNormBound(*oracle, src, {weight.view(), bias.view(), s.groups, 1e-6f, act});
         Compare("GroupNorm",
                 fmt::format("{} groups {} {} -> {} act {}", shape.Str(), s.groups, Name(in),
                             Name(out), static_cast<int>(act)),

@@ -316,8 +316,7 @@ void AttentionSlots(int64_t heads, int64_t queries, int64_t keys, int64_t channe
   const int64_t padded_keys = CeilDiv(keys, kPanelRows) * kPanelRows;
   const int64_t padded_channels = CeilDiv(channels, kPanelRows) * kPanelRows;
   const auto raise = [&](Slot slot, int64_t floats) {
-    int64_t& b = bytes[static_cast<size_t>(slot)];
-    b = std::max(b, floats * SizeOf(DType::kF32));
+    Raise(bytes, slot, floats * SizeOf(DType::kF32));
   };
   raise(Slot::kRowPanels, group * (padded_keys * channels + padded_channels * keys));
   raise(Slot::kBias, group * (queries + keys + PanelColumns()));

@@ -15,6 +15,8 @@
 
 namespace kontext::cpu {
 
+constexpr float kLog2E = 1.44269504f;  // exp(s) = 2^(s log2 e), as the softmaxes compute it
+
 // Shapes and operands of one call, and where its packed forms lie.
 struct AttentionCall {
   ConstTensorView q, k, v;  // [H,Tq,Dh], [H,Tk,Dh]

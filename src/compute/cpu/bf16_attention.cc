@@ -1,5 +1,6 @@
 #include "compute/cpu/bf16_attention.h"
 
+#include <hwy/base.h>
 #include <immintrin.h>
 
 #include <algorithm>
@@ -28,19 +29,16 @@ constexpr int64_t kLanes = 16;
 constexpr int64_t kBlock = 128;  // keys of one step of the streaming softmax; even
 constexpr int64_t kPanels = 4;   // query panels that share the passing keys
 constexpr int64_t kTaskQueries = kPanels * kColumns;
-constexpr float kLog2E = 1.44269504f;
-
-// The loops on registers are unrolled whole: 24 sums stay in 24 of 32 registers.
-#define KX_UNROLL _Pragma("GCC unroll 8")
 
 // tile[r][c] = shrink[c] * tile[r][c] + sum_p a[p][r] . b[p][c], 8 rows by 48 columns; a and b hold
-// pairs of bf16, . adds the two products of a pair. Without shrink: overwrites.
+// pairs of bf16, . adds the two products of a pair. Without shrink: overwrites. The loops on
+// registers are unrolled whole: 24 sums stay in 24 of 32.
 KX_BF16_TARGET void Tile(int64_t pairs, const uint32_t* a, const uint32_t* b, const float* shrink,
                          float* tile) {
   __m512 c[kRows][3];
-  KX_UNROLL
+  HWY_UNROLL(8)
   for (int64_t r = 0; r < kRows; ++r) {
-    KX_UNROLL
+    HWY_UNROLL(8)
     for (int64_t j = 0; j < 3; ++j) {
       c[r][j] = shrink == nullptr ? _mm512_setzero_ps()
                                   : _mm512_mul_ps(_mm512_load_ps(shrink + j * kLanes),
@@ -49,20 +47,20 @@ KX_BF16_TARGET void Tile(int64_t pairs, const uint32_t* a, const uint32_t* b, co
   }
   for (int64_t p = 0; p < pairs; ++p, a += kRows, b += kColumns) {
     __m512bh w[3];
-    KX_UNROLL
+    HWY_UNROLL(8)
     for (int64_t j = 0; j < 3; ++j) {
       w[j] = reinterpret_cast<__m512bh>(_mm512_load_si512(b + j * kLanes));
     }
-    KX_UNROLL
+    HWY_UNROLL(8)
     for (int64_t r = 0; r < kRows; ++r) {
       const auto x = reinterpret_cast<__m512bh>(_mm512_set1_epi32(static_cast<int32_t>(a[r])));
-      KX_UNROLL
+      HWY_UNROLL(8)
       for (int64_t j = 0; j < 3; ++j) c[r][j] = _mm512_dpbf16_ps(c[r][j], w[j], x);
     }
   }
-  KX_UNROLL
+  HWY_UNROLL(8)
   for (int64_t r = 0; r < kRows; ++r) {
-    KX_UNROLL
+    HWY_UNROLL(8)
     for (int64_t j = 0; j < 3; ++j) _mm512_store_ps(tile + r * kColumns + j * kLanes, c[r][j]);
   }
 }
@@ -104,7 +102,7 @@ KX_BF16_TARGET void Softmax(const float* scores, int64_t count, float scale, con
       return Exp2(_mm512_fmsub_ps(_mm512_load_ps(s + j * kColumns), factor, max));
     };
     const auto store = [&](int64_t j, __m512 even, __m512 odd) KX_BF16_TARGET {
-      // cvtne2ps puts 16 numbers of each into halves; the permutation puts them side by side.
+      // cvtne2ps gives 16 numbers of one, then of the other; they come to lie side by side.
       const __m512i rounded = reinterpret_cast<__m512i>(_mm512_cvtne2ps_pbh(odd, even));
       const __m512i low = _mm512_cvtepu16_epi32(_mm512_castsi512_si256(rounded));
       const __m512i high = _mm512_cvtepu16_epi32(_mm512_extracti64x4_epi64(rounded, 1));
@@ -303,13 +301,9 @@ void Bf16AttentionSlots(int64_t heads, int64_t queries, int64_t keys, int64_t ch
                         SlotBytes& bytes) {
   if (heads == 0 || queries == 0) return;
   const int threads = omp_get_max_threads();
-  const auto raise = [&](Slot slot, int64_t to) {
-    int64_t& b = bytes[static_cast<size_t>(slot)];
-    b = std::max(b, to);
-  };
-  raise(Slot::kRowPanels,
+  Raise(bytes, Slot::kRowPanels,
         HeadsPerGroup(heads, queries, kTaskQueries, threads) * Run::HeadBytes(keys, channels));
-  raise(Slot::kThreads, threads * Run::ThreadBytes(channels));
+  Raise(bytes, Slot::kThreads, threads * Run::ThreadBytes(channels));
 }
 
 }  // namespace kontext::cpu

@@ -1,19 +1,29 @@
-// Conv2d and Conv2dAdd on pictures with the channel fastest, as they are, without im2col. Where the
-// processor multiplies bf16 natively, oneDNN convolves; everywhere else it is our product on
-// patches: oneDNN's AVX2 convolution reaches a third of the machine's rate in this layout
-// (SPEED.md).
+// Convolutions on pictures with the channel fastest, without im2col. Where the processor multiplies
+// bf16 natively, oneDNN convolves; everywhere else it is our product on patches: oneDNN's AVX2
+// convolution reaches a third of the machine's rate in this layout (SPEED.md).
+//
+// What a convolution reads in another form than it lies (normed, enlarged, of another dtype), or
+// writes so, exists for a band of rows only. Bands are exact: a band's neighbouring rows are made
+// again, and GroupNorm's statistics are of the whole picture.
+#include "compute/cpu/conv.h"
+
 #include <algorithm>
 #include <utility>
 #include <vector>
 
 #include "compute/cpu/cpu_ops.h"
 #include "compute/cpu/elementwise.h"
+#include "compute/cpu/norm.h"
 #include "compute/cpu/parallel.h"
 #include "compute/cpu/product.h"
 #include "tensor/arena.h"
 
 namespace kontext::cpu {
 namespace {
+
+// Pixels of a band's results: several times the rows that one packing of a product's weights serves
+// (kChunkRows), and few enough to be in memory beside the picture, 35 MB at 512 channels.
+constexpr int64_t kBandPixels = 16384;
 
 // Picture size for which oneDNN chooses the layout of packed weights; others use the same one.
 constexpr int64_t kTypicalSide = 64;
@@ -70,7 +80,20 @@ void SumKernel(const ConstTensorView& rows, int64_t py, int64_t px, float* kerne
   });
 }
 
+constexpr ConvOptions kSame3x3{.stride = 1, .pad_begin = 1, .pad_end = 1};
+
 }  // namespace
+
+// A band and the rows beside it: two, or up to four of an enlarged picture. A picture that is
+// convolved as it lies has the activations' dtype, and no copy.
+void ConvSlots(const Plan& plan, int64_t width, int64_t depth, SlotBytes& bytes) {
+  const int64_t band = std::max(kBandPixels, width) + 4 * width;  // pixels
+  if (plan.path == ProductPath::kWiden) {
+    return Raise(bytes, Slot::kOperand, band * depth * SizeOf(DType::kF32));
+  }
+  Raise(bytes, Slot::kOperand, band * depth * SizeOf(DType::kBF16));
+  Raise(bytes, Slot::kResult, band * depth * SizeOf(DType::kF32));
+}
 
 class CpuConvWeights : public ConvWeights {
  public:
@@ -86,14 +109,16 @@ Result<std::unique_ptr<ConvWeights>> CpuOps::DoPrepareConv(ConstTensorView weigh
   KX_ASSIGN_OR_RETURN(w->bias, CopyOf(bias, DType::kF32));
   if (plan_.path == ProductPath::kLibrary) {
     KX_ASSIGN_OR_RETURN(const Tensor dense, CopyOf(weight, DType::kF32));
-    const int pad = static_cast<int>(w->kernel / 2);
+    const int64_t pad = w->kernel / 2;
     const onednn::ConvSpec spec{.h = kTypicalSide + w->kernel,
                                 .w = kTypicalSide + w->kernel,
                                 .in = w->in_channels,
                                 .out = w->out_channels,
                                 .kernel = w->kernel,
-                                .pad_begin = pad,
-                                .pad_end = pad,
+                                .above = pad,
+                                .below = pad,
+                                .left = pad,
+                                .right = pad,
                                 .src = onednn::TypeOf(activation_dtype()),
                                 .weights = onednn::TypeOf(activation_dtype()),
                                 .threads = omp_get_max_threads()};
@@ -104,8 +129,9 @@ Result<std::unique_ptr<ConvWeights>> CpuOps::DoPrepareConv(ConstTensorView weigh
   return std::unique_ptr<ConvWeights>(std::move(w));
 }
 
-Status CpuOps::LibraryConvolution(ConstTensorView src, const CpuConvWeights& w,
-                                  const ConvOptions& o, const ConstTensorView& residual,
+// src [h,w,C] -> dst [y,x,N], all rows of both.
+Status CpuOps::LibraryConvolution(ConstTensorView src, const CpuConvWeights& w, int stride,
+                                  const Pads& pads, const ConstTensorView& residual,
                                   const TensorView& dst) {
   KX_ASSIGN_OR_RETURN(src, As(activation_dtype(), src));
   TensorView result = dst;
@@ -119,9 +145,11 @@ Status CpuOps::LibraryConvolution(ConstTensorView src, const CpuConvWeights& w,
                               .in = w.in_channels,
                               .out = w.out_channels,
                               .kernel = w.kernel,
-                              .stride = o.stride,
-                              .pad_begin = o.pad_begin,
-                              .pad_end = o.pad_end,
+                              .above = pads.above,
+                              .below = pads.below,
+                              .left = pads.left,
+                              .right = pads.right,
+                              .stride = stride,
                               .src = onednn::TypeOf(activation_dtype()),
                               .weights = onednn::TypeOf(activation_dtype()),
                               .accumulate = !residual.empty(),
@@ -132,16 +160,54 @@ Status CpuOps::LibraryConvolution(ConstTensorView src, const CpuConvWeights& w,
   return Status();
 }
 
-Status CpuOps::Convolution(const ConstTensorView& src, const ConvWeights& weights,
-                           const ConvOptions& o, const ConstTensorView& residual,
-                           const TensorView& dst) {
-  const auto& w = static_cast<const CpuConvWeights&>(weights);
-  if (plan_.path == ProductPath::kLibrary) return LibraryConvolution(src, w, o, residual, dst);
+Status CpuOps::ConvolveBand(const ConstTensorView& src, const CpuConvWeights& w, int stride,
+                            const Pads& pads, const ConstTensorView& residual,
+                            const TensorView& dst) {
+  if (plan_.path == ProductPath::kLibrary) {
+    return LibraryConvolution(src, w, stride, pads, residual, dst);
+  }
   Epilogue e{.bias = w.bias.view().As<float>()};
   if (!residual.empty()) e.addend = Pixels(residual);
   const StackedRows rows(
       {WeightRows(w.rows.view().Reshaped({w.out_channels, w.kernel * w.kernel * w.in_channels}))});
-  return cpu::Multiply({{LeftRows::Patches(src, w.kernel, o), rows}}, e, Pixels(dst), space_);
+  return cpu::Multiply({{LeftRows::Patches(src, w.kernel, stride, pads), rows}}, e, Pixels(dst),
+                       space_);
+}
+
+// A convolution of a picture of `height` rows, whose rows [begin, end) are rows_of(begin, end), by
+// bands of dst.
+template <class RowsOf>
+Status CpuOps::ByBands(int64_t height, const CpuConvWeights& w, const ConvOptions& o,
+                       const ConstTensorView& residual, const TensorView& dst,
+                       const RowsOf& rows_of) {
+  const int64_t rows = std::max<int64_t>(1, kBandPixels / dst.dim(1));
+  for (int64_t begin = 0; begin < dst.dim(0); begin += rows) {
+    const int64_t end = std::min(begin + rows, dst.dim(0));
+    const int64_t top = begin * o.stride - o.pad_begin;
+    const int64_t bottom = (end - 1) * o.stride - o.pad_begin + w.kernel;
+    const Pads pads{.above = std::max<int64_t>(0, -top),
+                    .below = std::max<int64_t>(0, bottom - height),
+                    .left = o.pad_begin,
+                    .right = o.pad_end};
+    KX_ASSIGN_OR_RETURN(const ConstTensorView src,
+                        rows_of(std::max<int64_t>(0, top), std::min(bottom, height)));
+    const ConstTensorView added = residual.empty() ? residual : residual.Rows(begin, end);
+    KX_RETURN_IF_ERROR(ConvolveBand(src, w, o.stride, pads, added, dst.Rows(begin, end)));
+  }
+  return Status();
+}
+
+Status CpuOps::Convolution(const ConstTensorView& src, const ConvWeights& weights,
+                           const ConvOptions& o, const ConstTensorView& residual,
+                           const TensorView& dst) {
+  const auto& w = static_cast<const CpuConvWeights&>(weights);
+  if (plan_.path == ProductPath::kWiden) {  // reads and writes it where it is
+    const Pads pads{o.pad_begin, o.pad_end, o.pad_begin, o.pad_end};
+    return ConvolveBand(src, w, o.stride, pads, residual, dst);
+  }
+  return ByBands(
+      src.dim(0), w, o, residual, dst,
+      [&](int64_t begin, int64_t end) -> Result<ConstTensorView> { return src.Rows(begin, end); });
 }
 
 // Four convolutions of 2x2 instead of one of 3x3 on four times the pixels. A pixel (2y + py, 2x +
@@ -168,13 +234,33 @@ Status CpuOps::EnlargedConvolution(const ConstTensorView& src, const CpuConvWeig
 void CpuOps::DoUpsampleConv2d(ConstTensorView src, const ConvWeights& weights, TensorView dst) {
   const auto& w = static_cast<const CpuConvWeights&>(weights);
   if (plan_.path == ProductPath::kWiden) return Keep(EnlargedConvolution(src, w, dst));
-  const Shape enlarged{2 * src.dim(0), 2 * src.dim(1), src.dim(2)};
-  const auto memory =
-      space_.Bytes(Slot::kOperand, enlarged.NumElements() * SizeOf(activation_dtype()));
-  if (!memory.ok()) return Keep(memory.status());
-  const TensorView repeated(*memory, activation_dtype(), enlarged);
-  UpsampleNearest2x(src, repeated);
-  DoConv2d(repeated, weights, {.stride = 1, .pad_begin = 1, .pad_end = 1}, dst);
+  const auto enlarged = [&](int64_t begin, int64_t end) -> Result<ConstTensorView> {
+    const int64_t first = begin / 2, last = (end + 1) / 2;  // rows of src
+    const Shape shape{2 * (last - first), 2 * src.dim(1), src.dim(2)};
+    KX_ASSIGN_OR_RETURN(
+        std::byte * memory,
+        space_.Bytes(Slot::kOperand, shape.NumElements() * SizeOf(activation_dtype())));
+    const TensorView rows(memory, activation_dtype(), shape);
+    UpsampleNearest2x(src.Rows(first, last), rows);
+    return ConstTensorView(rows.Rows(begin - 2 * first, end - 2 * first));
+  };
+  Keep(ByBands(2 * src.dim(0), w, kSame3x3, ConstTensorView(), dst, enlarged));
+}
+
+void CpuOps::DoNormConv2d(ConstTensorView src, const PictureNorm& norm, const ConvWeights& weights,
+                          ConstTensorView residual, TensorView dst) {
+  const GroupFactors factors = FactorsOf(src, norm);
+  const DType dtype = plan_.path == ProductPath::kWiden ? DType::kF32 : activation_dtype();
+  const auto normed = [&](int64_t begin, int64_t end) -> Result<ConstTensorView> {
+    const Shape shape{end - begin, src.dim(1), src.dim(2)};
+    KX_ASSIGN_OR_RETURN(std::byte * memory,
+                        space_.Bytes(Slot::kOperand, shape.NumElements() * SizeOf(dtype)));
+    const TensorView rows(memory, dtype, shape);
+    NormalizePixels(src, norm, factors, begin * src.dim(1), end * src.dim(1), rows);
+    return ConstTensorView(rows);
+  };
+  Keep(ByBands(src.dim(0), static_cast<const CpuConvWeights&>(weights), kSame3x3, residual, dst,
+               normed));
 }
 
 void CpuOps::DoConv2d(ConstTensorView src, const ConvWeights& w, const ConvOptions& o,

@@ -4,6 +4,7 @@
 #include <string>
 #include <utility>
 
+#include "compute/cpu/int8_amx.h"
 #include "compute/cpu/onednn.h"
 #include "compute/cpu/targets.h"
 
@@ -57,7 +58,9 @@ CpuFeatures DetectCpuFeatures() {
   if (f.avx2 && __get_cpuid_count(7, 1, &a, &b, &c, &d) != 0) f.avx_vnni = (a & (1u << 4)) != 0;
   if (f.avx512 && __get_cpuid_count(7, 0, &a, &b, &c, &d) != 0) {
     f.vnni = (c & (1u << 11)) != 0;
-    f.amx = (d & (1u << 22)) != 0 && (d & (1u << 24)) != 0;  // AMX-BF16, AMX-TILE
+    const bool tiles = (d & (1u << 24)) != 0;
+    f.amx = tiles && (d & (1u << 22)) != 0;
+    f.amx_int8 = tiles && (d & (1u << 25)) != 0 && AllowAmx();
     if (__get_cpuid_count(7, 1, &a, &b, &c, &d) != 0) f.bf16 = (a & (1u << 5)) != 0;
   }
 #endif
@@ -78,6 +81,7 @@ Result<Isa> ParseIsa(std::string_view name) {
 CpuFeatures Limit(const CpuFeatures& have, Isa limit) {
   CpuFeatures f = have;
   f.amx = f.amx && limit >= Isa::kAmx;
+  f.amx_int8 = f.amx_int8 && limit >= Isa::kAmx;
   f.bf16 = f.bf16 && limit >= Isa::kAvx512Bf16;
   f.vnni = f.vnni && limit >= Isa::kAvx512Vnni;
   f.avx512 = f.avx512 && limit >= Isa::kAvx512;
@@ -90,12 +94,14 @@ std::string NameOf(const CpuFeatures& f) {
   std::string name = f.avx512 ? "avx512" : f.avx2 ? "avx2" : f.sse4 ? "sse4" : "baseline";
   if (f.vnni) name += "+vnni";
   if (f.bf16) name += "+bf16";
-  if (f.amx) name += "+amx";
+  if (f.amx || f.amx_int8) name += "+amx";
   return name;
 }
 
 Int8Path Int8PathFor(const CpuFeatures& features) {
-  if (features.avx512 && features.vnni) return Int8Path::kAvx512Vnni;
+  const bool vnni = features.avx512 && features.vnni;
+  if (vnni && features.amx_int8) return Int8Path::kAmx;
+  if (vnni) return Int8Path::kAvx512Vnni;
   if (features.avx2 && features.avx_vnni) return Int8Path::kAvxVnni;
   return Int8Path::kMaddubs;
 }

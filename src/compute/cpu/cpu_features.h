@@ -17,6 +17,7 @@ struct CpuFeatures {
   bool vnni = false;      // AVX-512 VNNI
   bool bf16 = false;      // AVX-512 BF16
   bool amx = false;       // AMX tiles with BF16
+  bool amx_int8 = false;  // AMX tiles with INT8, which the system lets this process use
 };
 
 // Of this processor, by cpuid.
@@ -37,12 +38,11 @@ enum class ProductPath {
   kLibrary,  // oneDNN on weights prepacked in the activations' dtype
 };
 // How a product in 8 bits multiplies; all give the same sums, bit for bit.
-// (AMX is left to kAvx512Vnni, which its processors have: its tiles want activations in another
-// order.)
 enum class Int8Path {
   kMaddubs,     // vpmaddubsw, from SSE4 to AVX-512
   kAvxVnni,     // vpdpbusd on 32 bytes
   kAvx512Vnni,  // vpdpbusd on 64 bytes
+  kAmx,         // tdpbssd, for products over multiples of 64 columns; all else as kAvx512Vnni
 };
 Int8Path Int8PathFor(const CpuFeatures& features);
 

@@ -15,16 +15,18 @@ CpuFeatures FromBits(unsigned bits) {
   f.bf16 = (bits & 16u) != 0;
   f.amx = (bits & 32u) != 0;
   f.avx_vnni = (bits & 64u) != 0;
+  f.amx_int8 = (bits & 128u) != 0;
   return f;
 }
 
 unsigned Bits(const CpuFeatures& f) {
   return (f.sse4 ? 1u : 0u) | (f.avx2 ? 2u : 0u) | (f.avx512 ? 4u : 0u) | (f.vnni ? 8u : 0u) |
-         (f.bf16 ? 16u : 0u) | (f.amx ? 32u : 0u) | (f.avx_vnni ? 64u : 0u);
+         (f.bf16 ? 16u : 0u) | (f.amx ? 32u : 0u) | (f.avx_vnni ? 64u : 0u) |
+         (f.amx_int8 ? 128u : 0u);
 }
 
 TEST(CpuFeaturesTest, PlanOfEveryProcessor) {
-  for (unsigned bits = 0; bits < 128; ++bits) {
+  for (unsigned bits = 0; bits < 256; ++bits) {
     const CpuFeatures f = FromBits(bits);
     // bf16 products need AVX-512 and one of the two instructions that multiply bf16.
     const bool native = (bits & 4u) != 0 && (bits & (16u | 32u)) != 0;
@@ -40,7 +42,8 @@ TEST(CpuFeaturesTest, PlanOfEveryProcessor) {
     EXPECT_EQ(automatic.bf16_attention, (bits & 20u) == 20u) << bits;
     EXPECT_FALSE(f32.bf16_attention) << bits;
     // Products in 8 bits: the widest registers that can; whatever the dtype of activations.
-    const Int8Path int8 = (bits & 12u) == 12u   ? Int8Path::kAvx512Vnni
+    const Int8Path int8 = (bits & 140u) == 140u ? Int8Path::kAmx
+                          : (bits & 12u) == 12u ? Int8Path::kAvx512Vnni
                           : (bits & 66u) == 66u ? Int8Path::kAvxVnni
                                                 : Int8Path::kMaddubs;
     for (const Plan& plan : {automatic, bf16, f32}) EXPECT_EQ(plan.int8, int8) << bits;
@@ -50,12 +53,12 @@ TEST(CpuFeaturesTest, PlanOfEveryProcessor) {
 TEST(CpuFeaturesTest, LimitTakesAwayWhatIsAbove) {
   constexpr std::pair<const char*, unsigned> kKept[] = {
       {"sse4", 1u},         {"avx2", 3u},         {"avx_vnni", 67u}, {"avx512", 71u},
-      {"avx512_vnni", 79u}, {"avx512_bf16", 95u}, {"amx", 127u},
+      {"avx512_vnni", 79u}, {"avx512_bf16", 95u}, {"amx", 255u},
   };
   for (const auto& [name, kept] : kKept) {
     const Result<Isa> isa = ParseIsa(name);
     ASSERT_TRUE(isa.ok()) << isa.status().message();
-    for (unsigned bits = 0; bits < 128; ++bits) {
+    for (unsigned bits = 0; bits < 256; ++bits) {
       EXPECT_EQ(Bits(Limit(FromBits(bits), *isa)), bits & kept) << name << " of " << bits;
     }
   }
@@ -75,7 +78,7 @@ TEST(CpuFeaturesTest, DetectedSetsContainEachOther) {
   const CpuFeatures f = DetectCpuFeatures();
   EXPECT_TRUE(f.sse4 || !f.avx2);
   EXPECT_TRUE(f.avx2 || !(f.avx512 || f.avx_vnni));
-  EXPECT_TRUE(f.avx512 || !(f.vnni || f.bf16 || f.amx));
+  EXPECT_TRUE(f.avx512 || !(f.vnni || f.bf16 || f.amx || f.amx_int8));
 }
 
 }  // namespace

@@ -6,6 +6,7 @@
 
 #include "compute/cpu/attention.h"
 #include "compute/cpu/bf16_attention.h"
+#include "compute/cpu/conv.h"
 #include "compute/cpu/cpu.h"
 #include "compute/cpu/elementwise.h"
 #include "compute/cpu/int8_attention.h"
@@ -48,7 +49,10 @@ int64_t CpuOps::ScratchBytes(std::span<const OpSizes> groups) const {
     if (plan_.bf16_attention) {
       Bf16AttentionSlots(s.heads, s.queries, s.keys, s.channels, bytes);
     }
-    if (plan_.path == ProductPath::kLibrary) {  // oneDNN's scratchpads are small beside these
+    if (s.width > 0) {
+      ConvSlots(plan_, s.width, s.depth, bytes);
+    } else if (plan_.path ==
+               ProductPath::kLibrary) {  // oneDNN's scratchpads are small beside these
       bytes[static_cast<size_t>(Slot::kOperand)] = s.rows * s.in * SizeOf(activation_dtype());
       bytes[static_cast<size_t>(Slot::kResult)] = s.results * SizeOf(DType::kF32);
     }
@@ -96,7 +100,8 @@ void CpuOps::DoRmsNorm(ConstTensorView src, ConstTensorView weight, float eps, T
 
 void CpuOps::DoGroupNorm(ConstTensorView src, ConstTensorView weight, ConstTensorView bias,
                          int groups, float eps, Activation act, TensorView dst) {
-  NormalizeGroups({src, dst, Vector(weight), Vector(bias), groups, eps, act});
+  const PictureNorm norm{weight, bias, groups, eps, act};
+  NormalizePixels(src, norm, FactorsOf(src, norm), 0, src.dim(0) * src.dim(1), dst);
 }
 
 void CpuOps::DoRope(ConstTensorView src, ConstTensorView rope, TensorView dst) {

@@ -9,6 +9,7 @@
 #include "compute/cpu/cpu_features.h"
 #include "compute/cpu/onednn.h"
 #include "compute/cpu/panels.h"
+#include "compute/cpu/product.h"
 #include "compute/cpu/workspace.h"
 #include "compute/ops.h"
 
@@ -62,6 +63,8 @@ class CpuOps : public Ops {
                             ConstTensorView rope, TensorView dst) override;
   void DoConv2dAdd(ConstTensorView src, const ConvWeights& w, const ConvOptions& o,
                    ConstTensorView residual, TensorView dst) override;
+  void DoNormConv2d(ConstTensorView src, const PictureNorm& norm, const ConvWeights& w,
+                    ConstTensorView residual, TensorView dst) override;
   void DoUpsampleConv2d(ConstTensorView src, const ConvWeights& w, TensorView dst) override;
 
   void Keep(Status status) {
@@ -80,8 +83,14 @@ class CpuOps : public Ops {
                      const ConstTensorView& residual, const TensorView& dst);
   Status EnlargedConvolution(const ConstTensorView& src, const CpuConvWeights& w,
                              const TensorView& dst);
-  Status LibraryConvolution(ConstTensorView src, const CpuConvWeights& w, const ConvOptions& o,
-                            const ConstTensorView& residual, const TensorView& dst);
+  template <class RowsOf>
+  Status ByBands(int64_t height, const CpuConvWeights& w, const ConvOptions& o,
+                 const ConstTensorView& residual, const TensorView& dst, const RowsOf& rows_of);
+  Status ConvolveBand(const ConstTensorView& src, const CpuConvWeights& w, int stride,
+                      const Pads& pads, const ConstTensorView& residual, const TensorView& dst);
+  Status LibraryConvolution(ConstTensorView src, const CpuConvWeights& w, int stride,
+                            const Pads& pads, const ConstTensorView& residual,
+                            const TensorView& dst);
   // `view` itself, or a dense copy of it in `dtype` where it is not that already.
   Result<ConstTensorView> As(DType dtype, const ConstTensorView& view);
 

@@ -37,25 +37,25 @@ void AddPixels(InRow src, int64_t pixels, int64_t channels, const float* mean, f
 // The moments of pixels [begin, end), added to moments[group]. A short run of pixels is read twice
 // while it is in the cache: for its own mean, then for the squares about it; runs are merged in
 // double. `vectors` has room for 2 * C floats.
-void GroupMomentsHere(const GroupNormCall& c, int64_t begin, int64_t end, float* vectors,
-                      Moments* moments) {
-  const int64_t channels = c.src.dim(2), size = channels / c.groups;
+void GroupMomentsHere(const ConstTensorView& picture, int64_t groups, int64_t begin, int64_t end,
+                      float* vectors, Moments* moments) {
+  const int64_t channels = picture.dim(2), size = channels / groups;
   const int64_t run = std::max<int64_t>(1, 4096 / channels);
   float* mean = vectors;
   float* sums = vectors + channels;
   for (int64_t p = begin; p < end; p += run) {
     const int64_t pixels = std::min(run, end - p);
     const double count = static_cast<double>(pixels * size);
-    const InRow src = RowOf(c.src, p * channels);
+    const InRow src = RowOf(picture, p * channels);
     std::fill(mean, mean + channels, 0.0f);
     AddPixels<false>(src, pixels, channels, mean, sums);
-    for (int64_t g = 0; g < c.groups; ++g) {
+    for (int64_t g = 0; g < groups; ++g) {
       double sum = 0;
       for (int64_t i = g * size; i < (g + 1) * size; ++i) sum += static_cast<double>(sums[i]);
       std::fill(mean + g * size, mean + (g + 1) * size, static_cast<float>(sum / count));
     }
     AddPixels<true>(src, pixels, channels, mean, sums);
-    for (int64_t g = 0; g < c.groups; ++g) {
+    for (int64_t g = 0; g < groups; ++g) {
       double squares = 0;
       for (int64_t i = g * size; i < (g + 1) * size; ++i) squares += static_cast<double>(sums[i]);
       moments[g].Merge({count, static_cast<double>(mean[g * size]), squares});
@@ -63,18 +63,19 @@ void GroupMomentsHere(const GroupNormCall& c, int64_t begin, int64_t end, float*
   }
 }
 
-// dst = act((src - mean) * factor + bias), all three per channel; pixels [begin, end).
-void ApplyGroupsHere(const GroupNormCall& c, int64_t begin, int64_t end, const float* mean,
-                     const float* factor) {
-  const int64_t channels = c.src.dim(2);
+void NormalizePixelsHere(const ConstTensorView& picture, const PictureNorm& norm,
+                         const GroupFactors& f, int64_t first, int64_t begin, int64_t end,
+                         const TensorView& to) {
+  const int64_t channels = picture.dim(2);
+  const InRow mean{f.mean.data(), DType::kF32}, factor{f.factor.data(), DType::kF32};
+  const InRow bias{norm.bias.data(), DType::kF32};
   for (int64_t p = begin; p < end; ++p) {
-    const InRow src = RowOf(c.src, p * channels);
-    const OutRow dst = RowOf(c.dst, p * channels);
+    const InRow src = RowOf(picture, p * channels);
+    const OutRow dst = RowOf(to, (p - first) * channels);
     ByVectors(channels, [&](int64_t i, size_t n) HWY_ATTR {
-      const VF x = hn::Sub(LoadRow(src, i, n), LoadRow({mean, DType::kF32}, i, n));
-      const VF y =
-          hn::MulAdd(x, LoadRow({factor, DType::kF32}, i, n), LoadRow({c.bias, DType::kF32}, i, n));
-      StoreRow(Activated(DF(), c.act, y), dst, i, n);
+      const VF x = hn::Sub(LoadRow(src, i, n), LoadRow(mean, i, n));
+      const VF y = hn::MulAdd(x, LoadRow(factor, i, n), LoadRow(bias, i, n));
+      StoreRow(Activated(DF(), norm.act, y), dst, i, n);
     });
   }
 }
@@ -89,34 +90,44 @@ HWY_AFTER_NAMESPACE();
 namespace kontext::cpu {
 
 HWY_EXPORT(GroupMomentsHere);
-HWY_EXPORT(ApplyGroupsHere);
+HWY_EXPORT(NormalizePixelsHere);
 
-void NormalizeGroups(const GroupNormCall& c) {
-  const int64_t channels = c.src.dim(2), pixels = c.src.dim(0) * c.src.dim(1);
+GroupFactors FactorsOf(const ConstTensorView& src, const PictureNorm& norm) {
+  const int64_t channels = src.dim(2), pixels = src.dim(0) * src.dim(1), groups = norm.groups;
   // A fixed number of parts, merged in order: the result does not depend on the thread count.
   const int64_t parts = std::clamp<int64_t>(pixels * channels / 16384, 1, 64);
-  std::vector<Moments> moments(static_cast<size_t>(parts * c.groups));
+  std::vector<Moments> moments(static_cast<size_t>(parts * groups));
   std::vector<float> vectors(static_cast<size_t>(parts * 2 * channels));
   ParallelRows(parts, pixels * channels / parts, [&](int64_t begin, int64_t end) {
     for (int64_t i = begin; i < end; ++i) {
       HWY_DYNAMIC_DISPATCH(GroupMomentsHere)
-      (c, pixels * i / parts, pixels * (i + 1) / parts, vectors.data() + i * 2 * channels,
-       moments.data() + i * c.groups);
+      (src, groups, pixels * i / parts, pixels * (i + 1) / parts, vectors.data() + i * 2 * channels,
+       moments.data() + i * groups);
     }
   });
-  float* mean = vectors.data();
-  float* factor = vectors.data() + channels;
-  for (int64_t g = 0; g < c.groups; ++g) {
-    Moments all;
-    for (int64_t i = 0; i < parts; ++i) all.Merge(moments[static_cast<size_t>(i * c.groups + g)]);
-    const double inverse = 1.0 / std::sqrt(all.squares / all.count + static_cast<double>(c.eps));
-    for (int64_t i = g * channels / c.groups; i < (g + 1) * channels / c.groups; ++i) {
-      mean[i] = static_cast<float>(all.mean);
-      factor[i] = static_cast<float>(inverse * static_cast<double>(c.weight[i]));
+  GroupFactors f;
+  for (int64_t c = 0; c < channels; ++c) {
+    const int64_t g = c * groups / channels;
+    if (c * groups % channels == 0) {  // the group's first
+      for (int64_t i = 1; i < parts; ++i) {
+        moments[static_cast<size_t>(g)].Merge(moments[static_cast<size_t>(i * groups + g)]);
+      }
     }
+    const Moments& all = moments[static_cast<size_t>(g)];
+    const double inverse = 1.0 / std::sqrt(all.squares / all.count + static_cast<double>(norm.eps));
+    f.mean.push_back(static_cast<float>(all.mean));
+    f.factor.push_back(
+        static_cast<float>(inverse * static_cast<double>(norm.weight.As<float>()[c])));
   }
-  ParallelRows(pixels, channels, [&](int64_t begin, int64_t end) {
-    HWY_DYNAMIC_DISPATCH(ApplyGroupsHere)(c, begin, end, mean, factor);
+  return f;
+}
+
+void NormalizePixels(const ConstTensorView& src, const PictureNorm& norm,
+                     const GroupFactors& factors, int64_t begin, int64_t end,
+                     const TensorView& dst) {
+  ParallelRows(end - begin, src.dim(2), [&](int64_t first, int64_t last) {
+    HWY_DYNAMIC_DISPATCH(NormalizePixelsHere)
+    (src, norm, factors, begin, begin + first, begin + last, dst);
   });
 }
 

@@ -15,7 +15,6 @@ namespace {
 
 constexpr int64_t kQueryBlocks = 4;  // blocks of 16 queries that share the passing keys
 constexpr int64_t kQueries = kQueryBlocks * kInt8Features;
-constexpr float kLog2E = 1.44269504f;
 
 // What a thread works on, in memory of its own on a 64-byte boundary.
 struct Mine {
@@ -35,7 +34,12 @@ class Run {
  public:
   Run(Int8Path path, ConstTensorView q, ConstTensorView k, ConstTensorView v,
       const AttentionOptions& o, TensorView dst)
-      : path_(path), q_(q), k_(k), v_(v), scale_(o.scale * kLog2E), dst_(dst) {}
+      : path_(path == Int8Path::kAmx ? Int8Path::kAvx512Vnni : path),
+        q_(q),
+        k_(k),
+        v_(v),
+        scale_(o.scale * kLog2E),
+        dst_(dst) {}
 
   Status Execute(Workspace& space) {
     const int64_t heads = q_.dim(0), queries = q_.dim(1), channels = q_.dim(2), keys = k_.dim(1);
@@ -195,13 +199,9 @@ void Int8AttentionSlots(int64_t heads, int64_t queries, int64_t keys, int64_t ch
                         SlotBytes& bytes) {
   if (heads == 0 || queries == 0) return;
   const int threads = omp_get_max_threads();
-  const auto raise = [&](Slot slot, int64_t to) {
-    int64_t& b = bytes[static_cast<size_t>(slot)];
-    b = std::max(b, to);
-  };
-  raise(Slot::kRowPanels,
+  Raise(bytes, Slot::kRowPanels,
         HeadsPerGroup(heads, queries, kQueries, threads) * Int8Head(keys, channels).Bytes());
-  raise(Slot::kThreads, threads * Run::ThreadBytes(keys, channels));
+  Raise(bytes, Slot::kThreads, threads * Run::ThreadBytes(keys, channels));
 }
 
 }  // namespace kontext::cpu

@@ -4,9 +4,11 @@
 #include <atomic>
 #include <utility>
 
+#include "compute/cpu/int8_amx.h"
 #include "compute/cpu/int8_rows.h"
 #include "compute/cpu/int8_tile.h"
 #include "compute/cpu/parallel.h"
+#include "tensor/convrot.h"
 
 namespace kontext::cpu {
 namespace {
@@ -15,8 +17,8 @@ static_assert(kInt8Features == PackedInt8::kRows && kInt8Depth == PackedInt8::kC
 
 // Sizes of what a thread works on: a feature block of one slice of k (16 x 3072 bytes) stays in the
 // caches while the row panels of a block (96 rows) pass, again and again from the second cache.
-// Measured: SPEED.md.
-constexpr int64_t kSlice = 3072;
+// Measured: SPEED.md. A slice's sums stay below 2^31: 3072 * 255 * 127.
+static_assert(kInt8Slice % kRotationGroup == 0 && kInt8Slice * 255 * 127 < (int64_t{1} << 31));
 constexpr int64_t kBlockPanels = 16;
 constexpr int64_t kTaskBlocks = 16;    // feature blocks of a task
 constexpr int64_t kChunkPanels = 256;  // row panels that are in 8 bits at a time
@@ -24,14 +26,17 @@ constexpr int64_t kAlign = 64;
 
 int64_t RoundUp(int64_t n, int64_t multiple) { return CeilDiv(n, multiple) * multiple; }
 
+int64_t Slices(int64_t columns) { return CeilDiv(columns, kInt8Slice); }
+
 // The activations of a chunk, and a thread's scratch memory.
 int64_t PanelBytes(int64_t columns) { return kInt8Rows * PackedInt8::PaddedColumns(columns); }
 int64_t ChunkBytes(int64_t panels, int64_t columns) {
-  return RoundUp(panels * PanelBytes(columns), kAlign) + panels * kInt8Rows * 8;
+  return RoundUp(panels * PanelBytes(columns), kAlign) + Slices(columns) * panels * kInt8Rows * 8;
 }
+constexpr int64_t kSums = kBlockPanels * kInt8Rows * kTaskBlocks * kInt8Features;
 int64_t ThreadBytes(int64_t columns) {
-  const int64_t sums = kBlockPanels * kInt8Rows * kTaskBlocks * kInt8Features * 4;
-  return std::max(sums, RoundUp(columns, kAlign) * 5);  // a row as f32 and int8
+  const int64_t sums = kSums * 4 * (Slices(columns) == 1 ? 1 : 2);  // and the total of slices
+  return std::max(sums, RoundUp(columns, kAlign) * 5);              // a row as f32 and int8
 }
 
 // A piece of the weights: feature blocks of one part.
@@ -44,7 +49,7 @@ struct Piece {
 class Run {
  public:
   Run(Int8Path path, const Int8Product& p)
-      : path_(path), p_(p), rows_(p.src.dim(0)), columns_(p.src.dim(1)) {
+      : path_(PathFor(path, p.src.dim(1))), p_(p), rows_(p.src.dim(0)), columns_(p.src.dim(1)) {
     int64_t first = 0;
     for (const Int8Weights::Part& part : p.weight) {
       const int64_t blocks = CeilDiv(part.rows, kInt8Features);
@@ -65,7 +70,7 @@ class Run {
     q_ = reinterpret_cast<int8_t*>(memory);
     memory += RoundUp(chunk_ * PanelBytes(columns_), kAlign);
     scale_ = reinterpret_cast<float*>(memory);
-    sums_ = reinterpret_cast<int32_t*>(scale_ + chunk_ * kInt8Rows);
+    sums_ = reinterpret_cast<int32_t*>(scale_ + Slices(columns_) * chunk_ * kInt8Rows);
     thread_bytes_ = RoundUp(ThreadBytes(columns_), kAlign);
     KX_ASSIGN_OR_RETURN(scratch_, space.Bytes(Slot::kThreads, threads_ * thread_bytes_));
     return Status();
@@ -89,11 +94,19 @@ class Run {
   }
 
  private:
+  static Int8Path PathFor(Int8Path path, int64_t columns) {
+    const bool amx = path == Int8Path::kAmx;
+    return amx && columns % kAmxDepth != 0 ? Int8Path::kAvx512Vnni : path;
+  }
+
   void Quantise(int64_t first, int64_t panel, float* scratch) const {
     const int64_t row = (first + panel) * kInt8Rows;
-    QuantisePanel(
-        p_.src, row, std::min(kInt8Rows, rows_ - row), p_.rotation, scratch,
-        {q_ + panel * PanelBytes(columns_), scale_ + panel * kInt8Rows, sums_ + panel * kInt8Rows});
+    QuantisePanel(p_.src, row, std::min(kInt8Rows, rows_ - row), p_.rotation, scratch,
+                  {.q = q_ + panel * PanelBytes(columns_),
+                   .scale = scale_ + panel * kInt8Rows,
+                   .sums = sums_ + panel * kInt8Rows,
+                   .stride = chunk_ * kInt8Rows,
+                   .amx = path_ == Int8Path::kAmx});
   }
 
   // A piece of the weights by the row panels [panel, panel + kBlockPanels) of the chunk.
@@ -106,11 +119,21 @@ class Run {
     t.panels = std::min(kBlockPanels, chunk_panels - panel);
     t.blocks = piece.blocks;
     t.sums = sums;
-    for (int64_t k = 0; k < padded; k += kSlice) {
+    float* total = reinterpret_cast<float*>(sums + kSums);
+    Int8Sums slice{.sums = sums,
+                   .panels = t.panels,
+                   .blocks = t.blocks,
+                   .row_scale = scale_ + panel * kInt8Rows,
+                   .row_sums = sums_ + panel * kInt8Rows};
+    for (int64_t k = 0; k < padded; k += kInt8Slice) {
+      if (k > 0) {
+        AddInt8Slice(slice, k == kInt8Slice, total);
+        slice.row_scale += chunk_ * kInt8Rows;
+        slice.row_sums += chunk_ * kInt8Rows;
+      }
       t.a = q_ + panel * t.a_stride + k * kInt8Rows;
       t.b = piece.part->in.weight + piece.block * t.b_stride + k * kInt8Features;
-      t.quads = std::min(kSlice, padded - k) / kInt8Depth;
-      t.first = k == 0;
+      t.quads = std::min(kInt8Slice, padded - k) / kInt8Depth;
       ComputeInt8Tiles(path_, t);
     }
     const int64_t row = (first + panel) * kInt8Rows, n = piece.column;
@@ -118,11 +141,8 @@ class Run {
     const int64_t row_end = std::min(rows_, row + t.panels * kInt8Rows);
     const int64_t n_end = n + std::min(t.blocks * kInt8Features, piece.part->rows - begin);
     const auto cut = [&](const auto& v) { return v.Rows(row, row_end).Cols(n, n_end); };
-    Int8Results r{.sums = sums,
-                  .panels = t.panels,
-                  .blocks = t.blocks,
-                  .row_scale = scale_ + panel * kInt8Rows,
-                  .row_sums = sums_ + panel * kInt8Rows,
+    Int8Results r{.last = slice,
+                  .total = Slices(columns_) == 1 ? nullptr : total,
                   .scale = piece.part->in.scale + begin,
                   .branches = {},
                   .epilogue = p_.epilogue,
@@ -141,8 +161,8 @@ class Run {
   int64_t panels_ = 0, chunk_ = 0;
   int threads_ = 1;
   int8_t* q_ = nullptr;
-  float* scale_ = nullptr;
-  int32_t* sums_ = nullptr;
+  float* scale_ = nullptr;   // [slices][chunk_][6], as Int8Panel's
+  int32_t* sums_ = nullptr;  // the same
   std::byte* scratch_ = nullptr;
   int64_t thread_bytes_ = 0;
 };
@@ -235,13 +255,11 @@ Status MultiplyInt8(Int8Path path, const Int8Product& product, Workspace& space)
 }
 
 void Int8ProductSlots(int64_t rows, int64_t depth, int64_t columns, SlotBytes& bytes) {
-  const auto raise = [&](Slot slot, int64_t n) {
-    int64_t& b = bytes[static_cast<size_t>(slot)];
-    b = std::max(b, n);
-  };
-  raise(Slot::kRowPanels, ChunkBytes(std::min(CeilDiv(rows, kInt8Rows), kChunkPanels), depth));
-  raise(Slot::kThreads, omp_get_max_threads() * RoundUp(ThreadBytes(depth), kAlign));
-  raise(Slot::kColumnPanels, EncodedBytes(columns, depth));  // weights that are encoded in use
+  Raise(bytes, Slot::kRowPanels,
+        ChunkBytes(std::min(CeilDiv(rows, kInt8Rows), kChunkPanels), depth));
+  Raise(bytes, Slot::kThreads, omp_get_max_threads() * RoundUp(ThreadBytes(depth), kAlign));
+  // Weights that are encoded in use.
+  Raise(bytes, Slot::kColumnPanels, EncodedBytes(columns, depth));
 }
 
 }  // namespace kontext::cpu

@@ -39,9 +39,6 @@ class Int8Weights {
   int64_t columns_ = 0, bytes_ = 0;
 };
 
-// The largest K: sums of 127 * 127 stay below 2^31.
-constexpr int64_t kMaxInt8Columns = 1 << 17;
-
 struct Int8Product {
   ConstTensorView src;  // [T,K]
   const std::vector<Int8Weights::Part>& weight;

@@ -3,6 +3,7 @@
 #include <algorithm>
 #include <cstring>
 
+#include "compute/cpu/int8_amx.h"
 #include "compute/cpu/targets.h"
 #include "tensor/convrot.h"
 
@@ -63,20 +64,35 @@ HWY_INLINE void Rotate(float* x) {
 
 // ---- Quantising.
 
+// Row r of a panel: pieces of kPiece columns, with the same columns of all rows side by side.
+template <int64_t kPiece>
+HWY_INLINE void Spread(const int8_t* digits, int64_t columns, int64_t r, int8_t* panel) {
+  int8_t* out = panel + r * kPiece;
+  for (int64_t k = 0; k < columns; k += kPiece, out += kInt8Rows * kPiece) {
+    std::memcpy(out, digits + k, kPiece);
+  }
+}
+
 void QuantisePanelHere(const ConstTensorView& src, int64_t row, int64_t count, int64_t rotation,
                        float* x, const Int8Panel& panel) {
   const int64_t columns = src.dim(1);
   const int64_t padded = CeilDiv(columns, kRoundAlign) * kRoundAlign;
-  const int64_t quads = CeilDiv(columns, kInt8Depth);
   auto* q = reinterpret_cast<int8_t*>(x + padded);
+  const auto put = [&](int64_t r, const int8_t* digits) {
+    if (panel.amx) {
+      Spread<kAmxDepth>(digits, columns, r, panel.q);
+    } else {
+      Spread<kInt8Depth>(digits, columns, r, panel.q);
+    }
+  };
   for (int64_t r = 0; r < kInt8Rows; ++r) {
-    int8_t* out = panel.q + r * kInt8Depth;
-    panel.scale[r] = 0;
-    panel.sums[r] = 0;
     if (r >= count) {
-      for (int64_t i = 0; i < quads; ++i) {
-        std::memset(out + i * kInt8Rows * kInt8Depth, 0, kInt8Depth);
+      for (int64_t begin = 0, at = r; begin < columns; begin += kInt8Slice, at += panel.stride) {
+        panel.scale[at] = 0;
+        panel.sums[at] = 0;
       }
+      std::fill_n(q, padded, int8_t{0});
+      put(r, q);
       continue;
     }
     const InRow from = RowOf(src, (row + r) * src.stride(0));
@@ -87,36 +103,59 @@ void QuantisePanelHere(const ConstTensorView& src, int64_t row, int64_t count, i
     if (rotation != 1) {
       for (int64_t k = 0; k < columns; k += kRotationGroup) Rotate(x + k);
     }
-    const RoundedRow rounded = RoundRow(x, padded, LargestOf<true>(x, padded), q);
-    panel.scale[r] = rounded.scale;
-    panel.sums[r] = 128 * rounded.sum;
-    for (int64_t i = 0; i < quads; ++i) {
-      std::memcpy(out + i * kInt8Rows * kInt8Depth, q + i * kInt8Depth, kInt8Depth);
+    for (int64_t begin = 0, at = r; begin < columns; begin += kInt8Slice, at += panel.stride) {
+      const int64_t n = HWY_MIN(kInt8Slice, padded - begin);
+      const RoundedRow slice = RoundRow(x + begin, n, LargestOf<true>(x + begin, n), q + begin);
+      panel.scale[at] = slice.scale;
+      panel.sums[at] = panel.amx ? 0 : 128 * slice.sum;
     }
+    put(r, q);
   }
 }
 
 // ---- Finishing.
 
-void FinishInt8Here(const Int8Results& p) {
+// Sums [6][16] of a panel and a block -> a row's as numbers, from feature i on.
+HWY_INLINE VF ScaledSums(const Int8Sums& s, int64_t panel, int64_t block, int64_t r, int64_t i) {
   const DF d;
   const hn::RebindToSigned<DF> di;
+  const int64_t row = panel * kInt8Rows + r;
+  const int32_t* sums = s.sums + ((block * s.panels + panel) * kInt8Rows + r) * kInt8Features;
+  const auto sum = hn::Sub(hn::LoadU(di, sums + i), hn::Set(di, s.row_sums[row]));
+  return hn::Mul(hn::ConvertTo(d, sum), hn::Set(d, s.row_scale[row]));
+}
+
+void AddInt8SliceHere(const Int8Sums& s, bool first, float* total) {
+  const DF d;
+  for (int64_t j = 0; j < s.blocks; ++j) {
+    for (int64_t panel = 0; panel < s.panels; ++panel) {
+      for (int64_t r = 0; r < kInt8Rows; ++r, total += kInt8Features) {
+        ByVectors(kInt8Features, [&](int64_t i, size_t) HWY_ATTR {
+          const VF x = ScaledSums(s, panel, j, r, i);
+          hn::StoreU(first ? x : hn::Add(hn::LoadU(d, total + i), x), d, total + i);
+        });
+      }
+    }
+  }
+}
+
+void FinishInt8Here(const Int8Results& p) {
+  const DF d;
   const int64_t rows = p.dst.dim(0), columns = p.dst.dim(1);
   for (int64_t row = 0; row < rows; ++row) {
     const OutRow dst = RowOf(p.dst, row * p.dst.stride(0));
     const ConstTensorView& add = p.epilogue.addend;
     const InRow addend =
         add.empty() ? InRow{nullptr, DType::kF32} : RowOf(add, row * add.stride(0));
-    const auto offset = hn::Set(di, p.row_sums[row]);
-    const VF row_scale = hn::Set(d, p.row_scale[row]);
-    for (int64_t j = 0; j < p.blocks; ++j) {
+    const int64_t panel = row / kInt8Rows, r = row % kInt8Rows;
+    for (int64_t j = 0; j < p.last.blocks; ++j) {
       const int64_t first = j * kInt8Features;
-      const int32_t* sums =
-          p.sums + ((j * p.panels + row / kInt8Rows) * kInt8Rows + row % kInt8Rows) * kInt8Features;
+      const int64_t at = ((j * p.last.panels + panel) * kInt8Rows + r) * kInt8Features;
       ByVectors(HWY_MIN(kInt8Features, columns - first), [&](int64_t i, size_t n) HWY_ATTR {
         const int64_t c = first + i;
-        const VF scale = hn::Mul(row_scale, LoadRow({p.scale, DType::kF32}, c, n));
-        VF x = hn::Mul(hn::ConvertTo(d, hn::Sub(hn::LoadU(di, sums + i), offset)), scale);
+        VF x = ScaledSums(p.last, panel, j, r, i);
+        if (p.total != nullptr) x = hn::Add(hn::LoadU(d, p.total + at + i), x);
+        x = hn::Mul(x, LoadRow({p.scale, DType::kF32}, c, n));
         if (!p.branches.empty()) {
           x = hn::Add(x, LoadRow(RowOf(p.branches, row * p.branches.stride(0)), c, n));
         }
@@ -136,11 +175,15 @@ HWY_AFTER_NAMESPACE();
 namespace kontext::cpu {
 
 HWY_EXPORT(QuantisePanelHere);
+HWY_EXPORT(AddInt8SliceHere);
 HWY_EXPORT(FinishInt8Here);
 
 void QuantisePanel(const ConstTensorView& src, int64_t row, int64_t count, int64_t rotation,
                    float* scratch, const Int8Panel& panel) {
   HWY_DYNAMIC_DISPATCH(QuantisePanelHere)(src, row, count, rotation, scratch, panel);
+}
+void AddInt8Slice(const Int8Sums& slice, bool first, float* total) {
+  HWY_DYNAMIC_DISPATCH(AddInt8SliceHere)(slice, first, total);
 }
 void FinishInt8(const Int8Results& results) { HWY_DYNAMIC_DISPATCH(FinishInt8Here)(results); }
 

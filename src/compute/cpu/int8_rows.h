@@ -14,20 +14,30 @@ namespace kontext::cpu {
 // last row and column.
 struct Int8Panel {
   int8_t* q;
-  float* scale;   // [6]: x R = q * scale
-  int32_t* sums;  // [6]: 128 * sum_k q
+  float* scale;   // [slices][6], `stride` from slice to slice: x R = q * scale
+  int32_t* sums;  // the same: 128 * sum q over the slice
+  int64_t stride;
+  bool amx = false;  // q [K/64][6][64] and sums 0 (int8_amx.h); K is a multiple of 64
 };
 // Packs `count` rows from `row` on of src [T,K]. `scratch` holds K rounded up to 64 floats and as
 // many bytes.
 void QuantisePanel(const ConstTensorView& src, int64_t row, int64_t count, int64_t rotation,
                    float* scratch, const Int8Panel& panel);
 
-// Row panels by feature blocks with the sums of all of k -> dst.
-struct Int8Results {
+// The sums of a slice over row panels by feature blocks, and what their rows were scaled by.
+struct Int8Sums {
   const int32_t* sums;  // as Int8Tiles'
   int64_t panels = 0, blocks = 0;
-  const float* row_scale;    // per row
-  const int32_t* row_sums;   // 128 * sum_k q, per row
+  const float* row_scale;   // per row
+  const int32_t* row_sums;  // 128 * sum q over the slice, per row
+};
+// total (+)= row_scale * (sums - row_sums), in the order of the sums.
+void AddInt8Slice(const Int8Sums& slice, bool first, float* total);
+
+// The last slice, after `total` of those before it (nullptr if there are none) -> dst.
+struct Int8Results {
+  Int8Sums last;
+  const float* total = nullptr;
   const float* scale;        // per feature
   ConstTensorView branches;  // [rows, columns] F32 to be added before the activation, or empty
   Epilogue epilogue;

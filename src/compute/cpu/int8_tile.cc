@@ -2,6 +2,7 @@
 
 #include <cstring>
 
+#include "compute/cpu/int8_amx.h"
 #include "compute/cpu/int8_vnni.h"
 #include "compute/cpu/targets.h"
 
@@ -35,7 +36,6 @@ HWY_INLINE VI32 Dot4(hn::Vec<DI8> w, VI32 x, VI32 sum) {
 
 // Six rows by two vectors of features, `b` at the first of them. 12 sums, 2 vectors of weights and
 // a broadcast of activations: 15 of 16 registers, 3 operations per 4 vectors' worth of bytes.
-template <bool kAccumulate>
 HWY_INLINE void Tile(int64_t quads, const int8_t* HWY_RESTRICT a, const int8_t* HWY_RESTRICT b,
                      int32_t* HWY_RESTRICT sums) {
   const DI32 d;
@@ -62,8 +62,8 @@ HWY_INLINE void Tile(int64_t quads, const int8_t* HWY_RESTRICT a, const int8_t* 
   HWY_UNROLL(6)
   for (int64_t r = 0; r < kInt8Rows; ++r) {
     int32_t* out = sums + r * kInt8Features;
-    hn::StoreU(kAccumulate ? hn::Add(c[r][0], hn::LoadU(d, out)) : c[r][0], d, out);
-    hn::StoreU(kAccumulate ? hn::Add(c[r][1], hn::LoadU(d, out + n)) : c[r][1], d, out + n);
+    hn::StoreU(c[r][0], d, out);
+    hn::StoreU(c[r][1], d, out + n);
   }
 }
 
@@ -76,11 +76,7 @@ void ComputeTilesHere(const Int8Tiles& t) {
       const int8_t* a = t.a + i * t.a_stride;
       const int8_t* b = t.b + j * t.b_stride;
       for (int64_t f = 0; f < kInt8Features; f += n) {
-        if (t.first) {
-          Tile<false>(t.quads, a, b + f * kInt8Depth, sums + f);
-        } else {
-          Tile<true>(t.quads, a, b + f * kInt8Depth, sums + f);
-        }
+        Tile(t.quads, a, b + f * kInt8Depth, sums + f);
       }
     }
   }
@@ -105,6 +101,8 @@ void ComputeInt8Tiles(Int8Path path, const Int8Tiles& tiles) {
       return ComputeTilesAvxVnni(tiles);
     case Int8Path::kAvx512Vnni:
       return ComputeTilesAvx512Vnni(tiles);
+    case Int8Path::kAmx:
+      return ComputeTilesAmx(tiles);
   }
 }
 

@@ -4,7 +4,7 @@
 //   row panel     6 rows   int8 [K/4][6][4]    of the activations
 //   feature block 16 rows  int8 [K/4][16][4]   of the weights: PackedInt8's order
 //
-// Every way of multiplying takes the weights as unsigned, w + 128, because x86 multiplies unsigned
+// Every way but AMX's takes the weights as unsigned, w + 128, because x86 multiplies unsigned
 // by signed bytes; 128 times the sum of a row's activations is taken off at the end. AVX2 has no
 // better instruction than vpmaddubsw, whose sum of two products saturates at 16 bits. Activations
 // are therefore scaled so that no two neighbours, at even and odd k, add up to more than 128
@@ -24,14 +24,13 @@ constexpr int64_t kInt8Depth = 4;      // columns that lie side by side
 
 // `panels` row panels by `blocks` feature blocks over one slice of k.
 struct Int8Tiles {
-  const int8_t* a = nullptr;  // first row panel, at the slice
+  const int8_t* a = nullptr;  // first row panel, at the slice; for kAmx as int8_amx.h has it
   int64_t a_stride = 0;       // bytes from panel to panel
   const int8_t* b = nullptr;  // first feature block, at the slice
   int64_t b_stride = 0;       // bytes from block to block
   int64_t panels = 0, blocks = 0;
   int64_t quads = 0;        // of the slice: k / 4
-  int32_t* sums = nullptr;  // [blocks][panels][6][16]: sum_k a * (w + 128)
-  bool first = true;        // overwrite the sums; else add to them
+  int32_t* sums = nullptr;  // [blocks][panels][6][16]: sum_k a * (w + 128), for kAmx a * w
 };
 void ComputeInt8Tiles(Int8Path path, const Int8Tiles& tiles);
 

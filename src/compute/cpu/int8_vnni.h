@@ -1,5 +1,5 @@
 // The int8 tiles on processors with instructions made for them. Each must only be called where
-// Int8PathFor allows it.
+// Int8PathFor allows it (kAmx included).
 #ifndef KONTEXT_COMPUTE_CPU_INT8_VNNI_H_
 #define KONTEXT_COMPUTE_CPU_INT8_VNNI_H_
 

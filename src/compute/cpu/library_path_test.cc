@@ -151,5 +151,41 @@ TEST_F(LibraryPathTest, ConvolutionOfAnEnlargedPicture) {
   Compare(got, want, Bound(in * 9 + 2));
 }
 
+// Pictures of several bands, the last one short; each against the op in one piece or its parts.
+TEST_F(LibraryPathTest, Bands) {
+  const int64_t h = 71, w = 300, in = 3, out = 5;
+  const auto src = Random(h * w * in), weight = Random(out * in * 9), bias = Random(out);
+  const auto kernel = ViewOf(weight.data(), {out, in, 3, 3});
+  auto cw = cpu_->PrepareConv(kernel, ViewOf(bias.data(), {out}));
+  auto cw_ref = reference_->PrepareConv(kernel, ViewOf(bias.data(), {out}));
+  ASSERT_TRUE(cw.ok()) << cw.status().message();
+  ASSERT_TRUE(cw_ref.ok());
+  const ConstTensorView picture = ViewOf(src.data(), {h, w, in});
+  const double bound = Bound(in * 9 + 2);
+  const auto check = [&](const Shape& to, double largest, const auto& run) {
+    std::vector<float> got(static_cast<size_t>(to.NumElements())), want(got);
+    run(*cpu_, **cw, ViewOf(got.data(), to));
+    run(*reference_, **cw_ref, ViewOf(want.data(), to));
+    Compare(got, want, bound * largest);
+  };
+  check({h, w, out}, 1, [&](Ops& ops, const ConvWeights& c, TensorView dst) {
+    ops.Conv2d(picture, c, {1, 1, 1}, dst);
+  });
+  check({h / 2, w / 2, out}, 1, [&](Ops& ops, const ConvWeights& c, TensorView dst) {
+    ops.Conv2d(picture, c, {2, 0, 1}, dst);
+  });
+  check({2 * h, 2 * w, out}, 1, [&](Ops& ops, const ConvWeights& c, TensorView dst) {
+    ops.UpsampleConv2d(picture, c, dst);
+  });
+  // Normalised, numbers of a uniform distribution are at most sqrt(3) (and a little, by chance).
+  const std::vector<float> ones(in, 1), zeros(in);
+  const auto residual = Random(h * w * out);
+  const PictureNorm norm{ViewOf(ones.data(), {in}), ViewOf(zeros.data(), {in}), 3, 1e-6f,
+                         Activation::kNone};
+  check({h, w, out}, 1.8, [&](Ops& ops, const ConvWeights& c, TensorView dst) {
+    ops.NormConv2d(picture, norm, c, ViewOf(residual.data(), {h, w, out}), dst);
+  });
+}
+
 }  // namespace
 }  // namespace kontext::cpu

@@ -57,7 +57,7 @@ class CpuLinearWeights : public LinearWeights {
       : LinearWeights(out, in, !source.bias.empty()),
         in_place(source.in_place),
         branches(source.low_rank, out) {
-    if (source.coarsest == Precision::kInt8 && in <= kMaxInt8Columns) int8.emplace(source.weight);
+    if (source.coarsest == Precision::kInt8) int8.emplace(source.weight);
   }
 
   const bool in_place;

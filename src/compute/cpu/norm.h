@@ -3,6 +3,7 @@
 #define KONTEXT_COMPUTE_CPU_NORM_H_
 
 #include <cstdint>
+#include <vector>
 
 #include "compute/ops.h"
 #include "tensor/view.h"
@@ -31,16 +32,15 @@ struct HeadsCall {
 };
 void NormAndRotateHeads(const HeadsCall& call);
 
-struct GroupNormCall {
-  ConstTensorView src;  // [h,w,C]
-  TensorView dst;
-  const float* weight;
-  const float* bias;
-  int64_t groups;
-  float eps;
-  Activation act;
+// GroupNorm of src [h,w,C], dense: dst = act((src - mean) * factor + bias) per channel.
+struct GroupFactors {
+  std::vector<float> mean, factor;  // [C]
 };
-void NormalizeGroups(const GroupNormCall& call);
+GroupFactors FactorsOf(const ConstTensorView& src, const PictureNorm& norm);
+// Pixels [begin, end) of src -> dst, dense, which begins with the first of them.
+void NormalizePixels(const ConstTensorView& src, const PictureNorm& norm,
+                     const GroupFactors& factors, int64_t begin, int64_t end,
+                     const TensorView& dst);
 
 }  // namespace kontext::cpu
 

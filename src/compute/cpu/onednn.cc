@@ -63,8 +63,7 @@ dnnl::convolution_forward::primitive_desc ConvDesc(const dnnl::engine& engine,
                                                    const memory::desc& dst, const ConvSpec& s,
                                                    const dnnl::primitive_attr& attr) {
   const auto direct = dnnl::algorithm::convolution_direct;
-  const memory::dims strides{s.stride, s.stride}, begin{s.pad_begin, s.pad_begin},
-      end{s.pad_end, s.pad_end};
+  const memory::dims strides{s.stride, s.stride}, begin{s.above, s.left}, end{s.below, s.right};
 #if DNNL_VERSION_MAJOR >= 3
   return dnnl::convolution_forward::primitive_desc(engine, kInference, direct, src, weights, bias,
                                                    dst, strides, begin, end, attr);
@@ -110,9 +109,8 @@ auto DescOf(const dnnl::engine& engine, const MatMulSpec& s) {
 auto DescOf(const dnnl::engine& engine, const ConvSpec& s) {
   dnnl::post_ops ops;
   if (s.accumulate) ops.append_sum(1.0f);
-  const int64_t pads = s.pad_begin + s.pad_end;
-  const int64_t out_h = (s.h + pads - s.kernel) / s.stride + 1;
-  const int64_t out_w = (s.w + pads - s.kernel) / s.stride + 1;
+  const int64_t out_h = (s.h + s.above + s.below - s.kernel) / s.stride + 1;
+  const int64_t out_w = (s.w + s.left + s.right - s.kernel) / s.stride + 1;
   const memory::desc src({1, s.in, s.h, s.w}, DataType(s.src), Tag::nhwc);
   const memory::desc weights({s.out, s.in, s.kernel, s.kernel}, DataType(s.weights), Tag::any);
   const memory::desc bias({s.out}, memory::data_type::f32, Tag::x);

@@ -39,7 +39,8 @@ struct MatMulSpec {
 // dst = convolution(src) + bias (+ what dst held before), channels last.
 struct ConvSpec {
   int64_t h = 0, w = 0, in = 0, out = 0, kernel = 0;
-  int stride = 1, pad_begin = 0, pad_end = 0;
+  int64_t above = 0, below = 0, left = 0, right = 0;  // zeros around it
+  int stride = 1;
   Type src = Type::kF32, weights = Type::kF32, dst = Type::kF32;
   bool accumulate = false;
   int threads = 1;

@@ -169,16 +169,17 @@ LeftRows LeftRows::Matrix(ConstTensorView src) {
   return rows;
 }
 
-LeftRows LeftRows::Patches(ConstTensorView src, int64_t kernel, const ConvOptions& o) {
-  const int64_t room = o.pad_begin + o.pad_end - kernel;
+LeftRows LeftRows::Patches(ConstTensorView src, int64_t kernel, int stride, const Pads& pads) {
+  const auto places = [&](int64_t size) { return (size - kernel) / stride + 1; };
   LeftRows rows;
   rows.src_ = src;
-  rows.out_width_ = (src.dim(1) + room) / o.stride + 1;
-  rows.rows_ = ((src.dim(0) + room) / o.stride + 1) * rows.out_width_;
+  rows.out_width_ = places(src.dim(1) + pads.left + pads.right);
+  rows.rows_ = places(src.dim(0) + pads.above + pads.below) * rows.out_width_;
   rows.piece_ = src.dim(2);
   rows.kernel_ = kernel;
-  rows.stride_ = o.stride;
-  rows.above_ = rows.left_ = o.pad_begin;
+  rows.stride_ = stride;
+  rows.above_ = pads.above;
+  rows.left_ = pads.left;
   return rows;
 }
 
@@ -244,8 +245,7 @@ void ProductSlots(int64_t rows, int64_t depth, int64_t columns, SlotBytes& bytes
   const int64_t n = RoundUp(std::min(columns, kChunkColumns), PanelColumns());
   const int64_t slice = std::min(RoundUp(depth, 8), kSlice);
   const auto raise = [&](Slot slot, int64_t floats) {
-    int64_t& b = bytes[static_cast<size_t>(slot)];
-    b = std::max(b, floats * SizeOf(DType::kF32));
+    Raise(bytes, slot, floats * SizeOf(DType::kF32));
   };
   raise(Slot::kRowPanels, m * slice);
   raise(Slot::kColumnPanels, n * slice);

@@ -21,15 +21,19 @@ namespace kontext::cpu {
 // Rows of a product that one decoding of its weights serves: 28 blocks.
 inline constexpr int64_t kChunkRows = 2688;
 
+// Zeros around a picture, in rows and columns.
+struct Pads {
+  int64_t above = 0, below = 0, left = 0, right = 0;
+};
+
 // The left operand: rows made of `taps` pieces of `piece` neighbouring values each. A matrix [T,K]
 // has one piece per row; the patch of a picture [h,w,C] has one piece of C values per place of the
 // kernel.
 class LeftRows {
  public:
   static LeftRows Matrix(ConstTensorView src);
-  // The patches of a dense picture for a convolution with `kernel` and `o`, in row-major order of
-  // the result's pixels.
-  static LeftRows Patches(ConstTensorView src, int64_t kernel, const ConvOptions& o);
+  // The patches of a dense picture for a convolution, in row-major order of the result's pixels.
+  static LeftRows Patches(ConstTensorView src, int64_t kernel, int stride, const Pads& pads);
   // The 2x2 patches of a dense picture [h,w,C] that begin `above` rows above and `left` columns
   // left of each of its pixels, 0 or 1.
   static LeftRows Squares(ConstTensorView src, int64_t above, int64_t left);

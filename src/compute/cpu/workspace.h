@@ -3,6 +3,7 @@
 #ifndef KONTEXT_COMPUTE_CPU_WORKSPACE_H_
 #define KONTEXT_COMPUTE_CPU_WORKSPACE_H_
 
+#include <algorithm>
 #include <array>
 #include <cstddef>
 #include <cstdint>
@@ -29,6 +30,11 @@ enum class Slot : uint8_t {
 
 // Bytes of every slot.
 using SlotBytes = std::array<int64_t, static_cast<size_t>(Slot::kCount)>;
+// A slot's bytes are at least `to`.
+inline void Raise(SlotBytes& bytes, Slot slot, int64_t to) {
+  int64_t& b = bytes[static_cast<size_t>(slot)];
+  b = std::max(b, to);
+}
 
 class Workspace {
  public:

@@ -3,6 +3,7 @@
 #include <algorithm>
 #include <cmath>
 
+#include "compute/ops.h"
 #include "tensor/convrot.h"
 #include "tensor/packed_int8.h"
 
@@ -31,18 +32,20 @@ void Round(const float* x, int64_t columns, float largest, int8_t* q, float* sca
 
 }  // namespace
 
-Int8Rows RowsInInt8(const std::vector<float>& x, int64_t columns, bool pairs) {
-  const int64_t rows = std::ssize(x) / columns;
-  Int8Rows result{std::vector<int8_t>(x.size()), std::vector<float>(static_cast<size_t>(rows))};
-  for (int64_t t = 0; t < rows; ++t) {
-    const float* row = x.data() + t * columns;
-    float largest = 0;
-    for (int64_t k = 0; k < columns; ++k) {
-      largest = Larger(largest, std::abs(row[k]));
-      if (pairs && k % 2 == 1) largest = Larger(largest, std::abs(row[k - 1] + row[k]));
+Int8Rows RowsInInt8(const std::vector<float>& x, int64_t columns, int64_t slice, bool pairs) {
+  Int8Rows result{columns, slice, std::vector<int8_t>(x.size())};
+  for (int64_t row = 0; row < std::ssize(x); row += columns) {
+    for (int64_t begin = 0; begin < columns; begin += slice) {
+      const float* values = x.data() + row + begin;
+      const int64_t count = std::min(slice, columns - begin);
+      float largest = 0;
+      for (int64_t k = 0; k < count; ++k) {
+        largest = Larger(largest, std::abs(values[k]));
+        if (pairs && k % 2 == 1) largest = Larger(largest, std::abs(values[k - 1] + values[k]));
+      }
+      result.scale.push_back(0);
+      Round(values, count, largest, result.q.data() + row + begin, &result.scale.back());
     }
-    Round(row, columns, largest, result.q.data() + t * columns,
-          &result.scale[static_cast<size_t>(t)]);
   }
   return result;
 }
@@ -54,23 +57,27 @@ Int8Rows WeightInInt8(const WeightRows& weight) {
     weight.Decode(n, 0, columns, x.data() + n * columns);
     RotateRow(x.data() + n * columns, columns);
   }
-  return RowsInInt8(x, columns, false);
+  return RowsInInt8(x, columns, columns, false);
 }
 
 Int8Rows ActivationsInInt8(std::vector<float> x, int64_t columns) {
   for (int64_t k = 0; k < std::ssize(x); k += columns) RotateRow(x.data() + k, columns);
-  return RowsInInt8(x, columns, true);
+  return RowsInInt8(x, columns, kInt8Slice, true);
 }
 
 double Int8Dot(const Int8Rows& x, int64_t t, const Int8Rows& w, int64_t n) {
-  const int64_t columns = std::ssize(w.q) / std::ssize(w.scale);
-  int64_t sum = 0;
-  for (int64_t k = 0; k < columns; ++k) {
-    sum += int64_t{x.q[static_cast<size_t>(t * columns + k)]} *
-           w.q[static_cast<size_t>(n * columns + k)];
+  const int64_t columns = x.columns;
+  double total = 0;
+  for (int64_t c = 0; c < x.slices(); ++c) {
+    int64_t sum = 0;
+    for (int64_t k = c * x.slice; k < std::min(columns, (c + 1) * x.slice); ++k) {
+      sum += int64_t{x.q[static_cast<size_t>(t * columns + k)]} *
+             w.q[static_cast<size_t>(n * columns + k)];
+    }
+    total += static_cast<double>(x.scale[static_cast<size_t>(t * x.slices() + c)]) *
+             static_cast<double>(sum);
   }
-  return static_cast<double>(x.scale[static_cast<size_t>(t)]) *
-         static_cast<double>(w.scale[static_cast<size_t>(n)]) * static_cast<double>(sum);
+  return total * static_cast<double>(w.scale[static_cast<size_t>(n)]);
 }
 
 }  // namespace kontext

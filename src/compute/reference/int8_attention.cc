@@ -33,7 +33,7 @@ Int8Rows KeysInInt8(const ConstTensorView& k) {
     const float mean = static_cast<float>(sum / static_cast<double>(keys));
     for (int64_t j = 0; j < keys; ++j) x[static_cast<size_t>(j * channels + d)] -= mean;
   }
-  return RowsInInt8(x, channels, true);
+  return RowsInInt8(x, channels, channels, true);
 }
 
 // Block `first` .. of v^T: [Dh, keys of the block]
@@ -44,7 +44,7 @@ Int8Rows ValuesInInt8(const ConstTensorView& v, int64_t first, int64_t count) {
       x.push_back(static_cast<float>(Load(v, (first + j) * v.stride(0) + d)));
     }
   }
-  return RowsInInt8(x, count, true);
+  return RowsInInt8(x, count, count, true);
 }
 
 // A row of the result as blocks of keys pass by.
@@ -77,7 +77,7 @@ struct Streamed {
 void Int8Attention(const ConstTensorView& q, const ConstTensorView& k, const ConstTensorView& v,
                    double scale, const TensorView& dst) {
   const int64_t keys = k.dim(0), channels = k.dim(1);
-  const Int8Rows queries = RowsInInt8(Floats(q), channels, false), rows = KeysInInt8(k);
+  const Int8Rows queries = RowsInInt8(Floats(q), channels, channels, false), rows = KeysInInt8(k);
   std::vector<Int8Rows> values;
   for (int64_t j = 0; j < keys; j += kInt8AttentionKeys) {
     values.push_back(ValuesInInt8(v, j, std::min(kInt8AttentionKeys, keys - j)));
