@@ -24,22 +24,31 @@ int64_t ReferenceTokens(const EditPlan& plan) {
   return sum;
 }
 
-// The largest ops of one half of the autoencoder: convolutions with 3x3 patches over all pixels,
-// attention of one head over the latents.
-OpSizes VaeOps(const VaeConfig& c, Size s) {
-  const int64_t widest = *std::max_element(c.channels.begin(), c.channels.end());
-  const int64_t pixels = int64_t{s.width} * s.height, latents = pixels / (c.factor() * c.factor());
-  return {.rows = pixels,
-          .in = 9 * widest,
-          .out = widest,
-          .results = pixels * c.channels[std::min<size_t>(1, c.channels.size() - 1)],
-          .heads = 1,
-          .queries = latents,
-          .keys = latents,
-          .channels = c.channels.back(),
-          .kernel = 9 * widest * widest,
-          .width = s.width,
-          .depth = widest};
+// The largest ops of one half of the autoencoder: on each level convolutions with 3x3 patches over
+// all its pixels, and attention of one head over the latents.
+void AddVaeOps(const VaeConfig& c, Size s, std::vector<OpSizes>& met) {
+  int64_t width = s.width, height = s.height;
+  for (size_t i = 0; i < c.channels.size(); ++i, width /= 2, height /= 2) {
+    // What comes up from the level below has its channels still.
+    const int64_t depth =
+        std::max(c.channels[i], c.channels[std::min(i + 1, c.channels.size() - 1)]);
+    met.push_back({.rows = width * height,
+                   .in = 9 * depth,
+                   .out = depth,
+                   .results = width * height * depth,
+                   .kernel = 9 * depth * depth,
+                   .width = width,
+                   .depth = depth});
+  }
+  const int64_t factor = c.factor(), latents = int64_t{s.width} * s.height / (factor * factor);
+  met.push_back({.rows = latents,
+                 .in = c.channels.back(),
+                 .out = c.channels.back(),
+                 .results = latents * c.channels.back(),
+                 .heads = 1,
+                 .queries = latents,
+                 .keys = latents,
+                 .channels = c.channels.back()});
 }
 
 // The blocks, and the modulations of all steps.
@@ -140,14 +149,14 @@ Result<MemoryPlan> PlanMemory(const EditPlan& plan, const NetworkConfigs& c,
     const int64_t encode = EncodeBytes(c.vae, s.height, s.width, dtype);
     memory.references = std::max(memory.references, states + tokens_of_references + scaled +
                                                         encode + Tokens(s) * width * kF32Bytes);
-    met.push_back(VaeOps(c.vae, s));
+    AddVaeOps(c.vae, s, met);
   }
   if (request.previews) {
     const Size chart{PreviewMap::kChartSide, PreviewMap::kChartSide};
     memory.references =
         std::max(memory.references, states + tokens_of_references + Pixels8(chart, 3) * 5 +
                                         EncodeBytes(c.vae, chart.height, chart.width, dtype));
-    met.push_back(VaeOps(c.vae, chart));
+    AddVaeOps(c.vae, chart, met);
   }
 
   // Steps: the run's arena (twice with true CFG), noise and its draw, tokens, four velocities,
@@ -180,7 +189,7 @@ Result<MemoryPlan> PlanMemory(const EditPlan& plan, const NetworkConfigs& c,
                   DecodeBytes(c.vae, plan.size.height, plan.size.width, dtype) +
                   Pixels8(plan.size, 3) * kF32Bytes + Pixels8(plan.size, 4) +
                   3 * request.masked_pixels;
-  met.push_back(VaeOps(c.vae, plan.size));
+  AddVaeOps(c.vae, plan.size, met);
   memory.workspace = ops.ScratchBytes(met);
   return memory;
 }

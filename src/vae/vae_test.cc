@@ -208,8 +208,10 @@ TEST(Vae, RealSizeMemory) {
   const VaeConfig config;
   for (const DType dtype : {DType::kF32, DType::kBF16}) {
     const int64_t unit = int64_t{1024} * 1024 * 128 * SizeOf(dtype);
-    EXPECT_EQ(EncodeBytes(config, 1024, 1024, dtype), 3 * unit);
-    EXPECT_EQ(DecodeBytes(config, 1024, 1024, dtype), 5 * unit);
+    // A picture of the finest level, its residual block, and half of it in rows and columns.
+    EXPECT_EQ(EncodeBytes(config, 1024, 1024, dtype), 2 * unit + unit / 4);
+    // Twice the channels come up to the finest level; beside them the block and its sum.
+    EXPECT_EQ(DecodeBytes(config, 1024, 1024, dtype), 4 * unit);
   }
 }
 

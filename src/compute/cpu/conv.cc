@@ -86,8 +86,8 @@ constexpr ConvOptions kSame3x3{.stride = 1, .pad_begin = 1, .pad_end = 1};
 
 // A band and the rows beside it: two, or up to four of an enlarged picture. A picture that is
 // convolved as it lies has the activations' dtype, and no copy.
-void ConvSlots(const Plan& plan, int64_t width, int64_t depth, SlotBytes& bytes) {
-  const int64_t band = std::max(kBandPixels, width) + 4 * width;  // pixels
+void ConvSlots(const Plan& plan, int64_t pixels, int64_t width, int64_t depth, SlotBytes& bytes) {
+  const int64_t band = std::min(pixels, std::max(kBandPixels, width) + 4 * width);
   if (plan.path == ProductPath::kWiden) {
     return Raise(bytes, Slot::kOperand, band * depth * SizeOf(DType::kF32));
   }

@@ -9,9 +9,9 @@
 
 namespace kontext::cpu {
 
-// The most that convolutions take of the workspace for pictures of rows of `width` pixels of
-// `depth` channels, dst among them: raises `bytes` to that.
-void ConvSlots(const Plan& plan, int64_t width, int64_t depth, SlotBytes& bytes);
+// The most that convolutions take of the workspace for pictures of `pixels` pixels, `width` in a
+// row, of `depth` channels, dst among them: raises `bytes` to that.
+void ConvSlots(const Plan& plan, int64_t pixels, int64_t width, int64_t depth, SlotBytes& bytes);
 
 }  // namespace kontext::cpu
 

@@ -50,7 +50,7 @@ int64_t CpuOps::ScratchBytes(std::span<const OpSizes> groups) const {
       Bf16AttentionSlots(s.heads, s.queries, s.keys, s.channels, bytes);
     }
     if (s.width > 0) {
-      ConvSlots(plan_, s.width, s.depth, bytes);
+      ConvSlots(plan_, s.rows, s.width, s.depth, bytes);
     } else if (plan_.path ==
                ProductPath::kLibrary) {  // oneDNN's scratchpads are small beside these
       bytes[static_cast<size_t>(Slot::kOperand)] = s.rows * s.in * SizeOf(activation_dtype());

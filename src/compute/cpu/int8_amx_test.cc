@@ -10,6 +10,7 @@
 #include <vector>
 
 #include "compute/cpu/int8_rows.h"
+#include "tensor/arena.h"
 
 namespace kontext::cpu {
 namespace {
@@ -53,11 +54,11 @@ struct Packed {
   std::vector<int32_t> sums = std::vector<int32_t>(kPanels * kInt8Rows * kBlocks * kInt8Features);
 
   Packed(const std::vector<float>& x, bool amx) {
-    std::vector<float> scratch(2 * kK);
+    Buffer scratch = std::move(*Buffer::Allocate(2 * kK * 4));  // on a 64-byte boundary
     for (int64_t i = 0; i < kPanels; ++i) {
       const int64_t row = i * kInt8Rows;
       QuantisePanel(ViewOf(x.data(), {kRows, kK}), row, std::min(kInt8Rows, kRows - row), 1,
-                    scratch.data(),
+                    reinterpret_cast<float*>(scratch.data()),
                     {.q = q.data() + row * kK,
                      .scale = scale.data() + row,
                      .sums = row_sums.data() + row,
