@@ -24,14 +24,7 @@ constexpr Case kCases[] = {
     {9, 8, 5, 6, 3, {1, 0, 0}},    {7, 9, 4, 6, 5, {1, 2, 2}},
 };
 
-class ConvTest : public Conformance {
- protected:
-  static std::unique_ptr<ConvWeights> Prepare(Ops& o, const HostTensor& w, const HostTensor& b) {
-    auto weights = o.PrepareConv(w.view(), b.view());
-    EXPECT_TRUE(weights.ok()) << weights.message();
-    return std::move(*weights);
-  }
-};
+class ConvTest : public Conformance {};
 
 TEST_P(ConvTest, Conv2dAndConv2dAdd) {
   int round = 0;
@@ -46,8 +39,9 @@ TEST_P(ConvTest, Conv2dAndConv2dAdd) {
         const HostTensor abs_src(in, src.view().shape(), Abs(src.values())),
             abs_weight(dtype, w_shape, Abs(weight.values())),
             abs_bias(dtype, {c.out}, Abs(bias.values()));
-        const auto tested = Prepare(*ops, weight, bias), exact = Prepare(*oracle, weight, bias),
-                   magnitude = Prepare(*oracle, abs_weight, abs_bias);
+        const auto tested = PreparedConv(*ops, weight, bias),
+                   exact = PreparedConv(*oracle, weight, bias),
+                   magnitude = PreparedConv(*oracle, abs_weight, abs_bias);
         const int64_t pads = c.options.pad_begin + c.options.pad_end - c.kernel;
         const Shape shape = {(c.height + pads) / c.options.stride + 1,
                              (c.width + pads) / c.options.stride + 1, c.out};
@@ -114,9 +108,9 @@ TEST_P(ConvTest, UpsampleConv2d) {
             abs_weight(dtype, w_shape, Abs(weight.values())),
             abs_bias(dtype, {e.out}, Abs(bias.values()));
         HostTensor dst(out, shape), want(DType::kF32, shape), size(DType::kF32, shape);
-        ops->UpsampleConv2d(src.view(), *Prepare(*ops, weight, bias), dst.view());
-        oracle->UpsampleConv2d(src.view(), *Prepare(*oracle, weight, bias), want.view());
-        oracle->UpsampleConv2d(abs_src.view(), *Prepare(*oracle, abs_weight, abs_bias),
+        ops->UpsampleConv2d(src.view(), *PreparedConv(*ops, weight, bias), dst.view());
+        oracle->UpsampleConv2d(src.view(), *PreparedConv(*oracle, weight, bias), want.view());
+        oracle->UpsampleConv2d(abs_src.view(), *PreparedConv(*oracle, abs_weight, abs_bias),
                                size.view());
         Values bound = size.values();
         for (double& b : bound) {

@@ -213,6 +213,13 @@ double Conformance::Narrowing(DType operand) const {
   return ops->activation_dtype() == DType::kBF16 && operand != DType::kBF16 ? kUBF16 : 0;
 }
 
+std::unique_ptr<ConvWeights> Conformance::PreparedConv(Ops& o, const HostTensor& weight,
+                                                       const HostTensor& bias) {
+  auto weights = o.PrepareConv(weight.view(), bias.view());
+  EXPECT_TRUE(weights.ok()) << weights.message();
+  return std::move(*weights);
+}
+
 Values NormalisedBound(const Values& x, double eps) {
   const auto count = static_cast<double>(x.size());
   const double sum = Roundings(count);

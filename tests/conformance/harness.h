@@ -86,6 +86,8 @@ class Conformance : public testing::TestWithParam<Config> {
   // bf16 where the processor can, and brings wider operands down to it; processors that cannot are
   // held to the same bound, and with f32 to the tight one.
   double Narrowing(DType operand) const;
+  static std::unique_ptr<ConvWeights> PreparedConv(Ops& o, const HostTensor& weight,
+                                                   const HostTensor& bias);
   // Neither has failed.
   void ExpectOk(const std::string& what);
 

@@ -12,12 +12,6 @@ namespace {
 
 class NormConvTest : public Conformance {
  protected:
-  static std::unique_ptr<ConvWeights> Prepare(Ops& o, const HostTensor& w, const HostTensor& b) {
-    auto weights = o.PrepareConv(w.view(), b.view());
-    EXPECT_TRUE(weights.ok()) << weights.message();
-    return std::move(*weights);
-  }
-
   // sum |kernel| * what, by the oracle.
   Values Carried(const Values& what, const Shape& shape, const ConvWeights& magnitude,
                  const Shape& to) {
@@ -55,15 +49,16 @@ TEST_P(NormConvTest, NormConv2d) {
         const bool added = round % 2 == 0;
         const ConstTensorView add = added ? residual.view() : ConstTensorView();
         HostTensor dst(out, to), want(DType::kF32, to), normed(DType::kF32, shape);
-        ops->NormConv2d(src.view(), norm, *Prepare(*ops, weight, bias), add, dst.view());
-        oracle->NormConv2d(src.view(), norm, *Prepare(*oracle, weight, bias), add, want.view());
+        ops->NormConv2d(src.view(), norm, *PreparedConv(*ops, weight, bias), add, dst.view());
+        oracle->NormConv2d(src.view(), norm, *PreparedConv(*oracle, weight, bias), add,
+                           want.view());
         oracle->GroupNorm(src.view(), norm.weight, norm.bias, norm.groups, norm.eps, norm.act,
                           normed.view());
 
         const HostTensor abs_weight(dtype, w_shape, Abs(weight.values())),
             abs_bias(dtype, {c.out}, Abs(bias.values())), no_bias(dtype, {c.out}, Values(c.out));
-        const auto magnitude = Prepare(*oracle, abs_weight, abs_bias),
-                   slopes = Prepare(*oracle, abs_weight, no_bias);
+        const auto magnitude = PreparedConv(*oracle, abs_weight, abs_bias),
+                   slopes = PreparedConv(*oracle, abs_weight, no_bias);
         const Values size = Carried(Abs(normed.values()), shape, *magnitude, to);
         Values bound = Carried(GroupNormBound(*oracle, src, norm), shape, *slopes, to);
         const double roundings =
@@ -94,7 +89,7 @@ TEST_P(NormConvTest, InPlace) {
   const HostTensor apart(DType::kF32, shape, residual);
   HostTensor in_place(DType::kF32, shape, residual), want(DType::kF32, shape);
   const PictureNorm norm{gamma.view(), beta.view(), 2, 1e-6f, Activation::kSilu};
-  const auto w = Prepare(*ops, weight, bias);
+  const auto w = PreparedConv(*ops, weight, bias);
   ops->NormConv2d(src.view(), norm, *w, in_place.view(), in_place.view());
   ops->NormConv2d(src.view(), norm, *w, apart.view(), want.view());
   ExpectOk("in place");
