@@ -26,7 +26,7 @@ struct Case {
   int64_t height, width, in, groups, out;
 };
 // Odd sizes, one row, one column, groups of one channel; the last two are several of the bands that
-// the cpu backend works in (16384 pixels), one of them with a short last band.
+// the cpu backend works in (16128 pixels), one of them with a short last band.
 constexpr Case kCases[] = {{1, 1, 4, 2, 3},    {1, 9, 6, 6, 5},    {11, 1, 8, 1, 7},
                            {7, 5, 64, 32, 33}, {17, 23, 32, 8, 3}, {113, 300, 4, 2, 5},
                            {64, 512, 3, 3, 2}};

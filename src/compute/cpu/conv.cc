@@ -21,9 +21,9 @@
 namespace kontext::cpu {
 namespace {
 
-// Pixels of a band's results: several times the rows that one packing of a product's weights serves
-// (kChunkRows), and few enough to be in memory beside the picture, 35 MB at 512 channels.
-constexpr int64_t kBandPixels = 16384;
+// The most pixels of a band's results: a few times the rows that one packing of a product's weights
+// serves, and few enough to be in memory beside the picture, 35 MB at 512 channels.
+constexpr int64_t kBandPixels = 6 * kChunkRows;
 
 // Picture size for which oneDNN chooses the layout of packed weights; others use the same one.
 constexpr int64_t kTypicalSide = 64;
@@ -175,12 +175,13 @@ Status CpuOps::ConvolveBand(const ConstTensorView& src, const CpuConvWeights& w,
 }
 
 // A convolution of a picture of `height` rows, whose rows [begin, end) are rows_of(begin, end), by
-// bands of dst.
+// bands of dst of about one size.
 template <class RowsOf>
 Status CpuOps::ByBands(int64_t height, const CpuConvWeights& w, const ConvOptions& o,
                        const ConstTensorView& residual, const TensorView& dst,
                        const RowsOf& rows_of) {
-  const int64_t rows = std::max<int64_t>(1, kBandPixels / dst.dim(1));
+  const int64_t most = std::max<int64_t>(1, kBandPixels / dst.dim(1));
+  const int64_t rows = CeilDiv(dst.dim(0), CeilDiv(dst.dim(0), most));
   for (int64_t begin = 0; begin < dst.dim(0); begin += rows) {
     const int64_t end = std::min(begin + rows, dst.dim(0));
     const int64_t top = begin * o.stride - o.pad_begin;
