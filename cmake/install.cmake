@@ -6,8 +6,8 @@ target_compile_features(kontext PUBLIC cxx_std_20)
 install(TARGETS kontext EXPORT kontextTargets ARCHIVE DESTINATION ${CMAKE_INSTALL_LIBDIR})
 install(DIRECTORY ${PROJECT_SOURCE_DIR}/include/kontext DESTINATION ${CMAKE_INSTALL_INCLUDEDIR} FILES_MATCHING PATTERN *.h
         PATTERN serve.h EXCLUDE)
-install(DIRECTORY ${PROJECT_SOURCE_DIR}/models/mini ${PROJECT_SOURCE_DIR}/models/flux1-tokenizers
-        DESTINATION ${CMAKE_INSTALL_DATADIR}/kontext/models)
+install(DIRECTORY ${PROJECT_SOURCE_DIR}/models/mini ${PROJECT_SOURCE_DIR}/models/mini-lora
+        ${PROJECT_SOURCE_DIR}/models/flux1-tokenizers DESTINATION ${CMAKE_INSTALL_DATADIR}/kontext/models)
 install(FILES ${PROJECT_SOURCE_DIR}/LICENSE DESTINATION ${CMAKE_INSTALL_DOCDIR})
 if(TARGET kontext_cli)
   # An oneDNN outside of the system's folders is found again by the installed command.

@@ -127,7 +127,7 @@ void AddFit(CLI::App& app, Action& action) {
   c->add_option("--memory", flags->memory, "Of the machine meant, as 8GiB (default: what is free)");
   c->add_option("--cores", flags->options.cores, "Of a machine that is not this one: computed");
   c->add_option("--isa", flags->options.isa,
-                "avx2, avx512 or amx, of a machine that is not this one");
+                "avx2, avx512, avx512_vnni, avx512_bf16 or amx, of a machine that is not this one");
   c->add_flag("--json", flags->json, "One JSON object");
   c->callback([flags, &action] { action = [flags] { return RunFit(*flags); }; });
 }

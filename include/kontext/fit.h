@@ -19,7 +19,8 @@ struct FitOptions {
   std::optional<Size> size;  // one more row of the table
   int64_t memory = 0;        // bytes of the machine meant; 0: what is free here
   int cores = 0;             // of the machine meant; 0: this one
-  std::string isa = {};      // "avx2", "avx512", "amx"; empty: this one's
+  // "avx2", "avx512", "avx512_vnni", "avx512_bf16", "amx"; empty: this one's.
+  std::string isa = {};
 };
 
 struct FitRow {

@@ -10,6 +10,7 @@
 #include <utility>
 
 #include "base/listed.h"
+#include "io/container.h"
 #include "io/json.h"
 #include "io/safetensors.h"
 
@@ -24,23 +25,18 @@ constexpr std::string_view kFileEnding = ".safetensors";
 // Everything, unless a hostile file makes it absurdly long.
 constexpr size_t kMostListed = 1000;
 
-// What a file that is no safetensors file is, by its first bytes; empty if they say nothing.
-std::string_view ForeignFormat(const MappedFile& file) {
+// What stands in the place of a safetensors file, and what to get; empty if its first bytes do not
+// say.
+std::string ForeignFormat(const MappedFile& file) {
   const std::string_view head(reinterpret_cast<const char*>(file.data()),
-                              static_cast<size_t>(std::min<int64_t>(file.size(), 64)));
-  if (head.starts_with("GGUF")) return "a GGUF file";
-  if (head.starts_with("PK\x03\x04") || head.starts_with("\x80\x02")) {
-    return "a PyTorch pickle file (.pt, .ckpt, .bin), which may run code when read";
+                              static_cast<size_t>(std::min<int64_t>(file.size(), 512)));
+  const Container container = SniffContainer(head, file.size());
+  if (container == Container::kSafetensors || container == Container::kJson ||
+      container == Container::kUnknown) {
+    return {};
   }
-  if (head.starts_with("version https://git-lfs")) {
-    return "a Git LFS pointer: the file itself was not downloaded";
-  }
-  if (head.starts_with("<!DOCTYPE") || head.starts_with("<html")) {
-    return "a web page: the download went wrong";
-  }
-  // ModelProto: field 1 (ir_version) as a varint, then field 2 (producer name).
-  if (head.size() > 2 && head[0] == '\x08' && head[2] == '\x12') return "an ONNX model";
-  return {};
+  const ContainerWords words = Describe(container);
+  return fmt::format("{}{}{}", words.kind, *words.instead == '\0' ? "" : ": ", words.instead);
 }
 
 // The file names (no folders) that an index promises, with the tensors it promises in each.
@@ -106,7 +102,7 @@ Result<std::string> FindInFolder(const std::string& folder) {
 }
 
 Result<Safetensors> ParseFile(const MappedFile& file, const std::string& path) {
-  if (const std::string_view format = ForeignFormat(file); !format.empty()) {
+  if (const std::string format = ForeignFormat(file); !format.empty()) {
     return BadInput("{}: expected a safetensors file, got {}", path, format);
   }
   return ParseSafetensors({file.data(), static_cast<size_t>(file.size())}, path);

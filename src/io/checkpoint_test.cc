@@ -142,6 +142,7 @@ TEST(Checkpoint, SaysWhatAForeignFileIs) {
                {"version https://git-lfs.github.com/spec/v1\n", "Git LFS"},
                {"<!DOCTYPE html>", "web page"},
                {"\x08\x07\x12\x07pytorch", "ONNX"},
+               {"ptrt1234", "TensorRT"},
                {"something else altogether", "no safetensors file"},
                {"x", "too few"}};
   for (const auto& c : cases) {

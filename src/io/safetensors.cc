@@ -151,10 +151,12 @@ Result<Parts> Split(std::span<const std::byte> file, const std::string& what) {
   uint64_t n = 0;
   for (size_t i = 0; i < kPrefixBytes; ++i) n |= std::to_integer<uint64_t>(file[i]) << (8 * i);
   if (n > kMaxHeaderBytes) {
+    const bool swapped = __builtin_bswap64(n) <= static_cast<uint64_t>(size - kPrefixBytes);
     return BadInput(
         "{}: is no safetensors file, or a broken one: its header claims {} bytes, the "
-        "limit is {}",
-        what, n, kMaxHeaderBytes);
+        "limit is {}{}",
+        what, n, kMaxHeaderBytes,
+        swapped ? "; was it written big-endian? The format is little-endian throughout" : "");
   }
   if (static_cast<int64_t>(n) > size - kPrefixBytes) {
     return BadInput("{}: its header claims {} bytes, but the file has {}; is it cut off?", what, n,

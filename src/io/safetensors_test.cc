@@ -3,6 +3,7 @@
 #include <gmock/gmock.h>
 #include <gtest/gtest.h>
 
+#include <algorithm>
 #include <cstdint>
 #include <cstring>
 
@@ -13,7 +14,9 @@
 namespace kontext {
 namespace {
 
+using ::testing::AllOf;
 using ::testing::HasSubstr;
+using namespace std::string_literals;
 
 // The bytes of a file, on an 8-byte boundary as mapped memory is.
 class Bytes {
@@ -154,6 +157,27 @@ TEST(Safetensors, RefusesLyingHeaderLengths) {
   EXPECT_THAT(with_length(100'000'001), HasSubstr("the limit is 100000000"));
   EXPECT_THAT(with_length(UINT64_MAX), HasSubstr("the limit is 100000000"));
   EXPECT_THAT(with_length(UINT64_MAX - 7), HasSubstr("the limit is 100000000"));
+}
+
+TEST(Safetensors, RefusesEveryPrefixOfAFile) {
+  const std::string whole = File(R"({"a":{"dtype":"U8","shape":[4],"data_offsets":[0,4]},)"
+                                 R"("b":{"dtype":"F32","shape":[2],"data_offsets":[4,12]}})",
+                                 "abcd\0\0\x80\x3f\0\0\0\x40"s);
+  EXPECT_TRUE(ParseSafetensors(Bytes(whole).span(), "x").ok());
+  for (size_t n = 0; n < whole.size(); ++n) {
+    const auto cut = ParseSafetensors(Bytes(whole.substr(0, n)).span(), "cut.safetensors");
+    EXPECT_EQ(cut.code(), Code::kBadInput) << n;
+    EXPECT_THAT(cut.message(), HasSubstr("cut.safetensors")) << n;
+  }
+}
+
+// The numbers of a tensor have no mark of their order, the header's length does.
+TEST(Safetensors, RefusesTheOtherByteOrder) {
+  std::string file = File("{}      ", "");
+  std::reverse(file.begin(), file.begin() + 8);
+  const auto parsed = ParseSafetensors(Bytes(file).span(), "big.safetensors");
+  EXPECT_EQ(parsed.code(), Code::kBadInput);
+  EXPECT_THAT(parsed.message(), AllOf(HasSubstr("big.safetensors"), HasSubstr("big-endian?")));
 }
 
 TEST(WriteSafetensors, IsReadBackAligned) {

@@ -51,6 +51,18 @@ class SignSource : public RandomSource {
   }
 };
 
+// The random weights in pieces of kD rows, as Diffusers' files have them.
+class PiecesSource : public RandomSource {
+ public:
+  PiecesSource() : RandomSource(DType::kF32) {}
+  Result<std::vector<WeightRows>> Find(const std::string& name, const Shape& shape) override {
+    KX_ASSIGN_OR_RETURN(const auto whole, RandomSource::Find(name, shape));
+    std::vector<WeightRows> pieces;
+    for (int64_t row = 0; row < shape[0]; row += kD) pieces.push_back(whole[0].Rows(row, row + kD));
+    return pieces;
+  }
+};
+
 // What the three products make of inputs by the fill rule, one after the other.
 Vector Outputs(TensorSource& source, const char* backend = "cpu") {
   Net net;
@@ -157,6 +169,23 @@ TEST_F(AdaptedSourceTest, WhatHasNoLowRankFormIsMergedAlways) {
   EXPECT_EQ(Adapted({{&difference, 1.0f}}, false), Adapted({{&difference, 1.0f}}, true));
   RandomSource base(DType::kF32);
   EXPECT_GT(Distance(Adapted({{&difference, 1.0f}}, false), Outputs(base)), 0.1);
+}
+
+// Diffusers keeps q, k, v and the rest apart: merging makes one matrix of them and leaves their
+// biases, an adapter's bias makes one of those and leaves the matrices.
+TEST_F(AdaptedSourceTest, PiecesOfTheFileMayBecomeOneOrStay) {
+  RandomSource whole(DType::kF32);
+  PiecesSource pieces;
+  File biased;
+  AddPair(biased, "lora_unet_single_blocks_0_linear1", 3 * kD + kF, kD, "5");
+  biased.Fill("lora_unet_single_blocks_0_linear1.lora_B.bias", {3 * kD + kF}, "6");
+  const Adapter c = biased.Parsed();
+  for (const Adapter* adapter : {&std::as_const(b_), &c}) {
+    for (const bool merge : {false, true}) {
+      AdaptedSource one(whole, {{adapter, 0.5f}}, merge), many(pieces, {{adapter, 0.5f}}, merge);
+      ExpectNear(Outputs(many), Outputs(one));
+    }
+  }
 }
 
 TEST_F(AdaptedSourceTest, AWeightOfAnotherShapeIsLeftToTheLoader) {

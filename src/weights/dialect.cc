@@ -29,7 +29,7 @@ bool IsIgnored(const NameTable& table, const std::string& name) {
 Result<std::unique_ptr<CheckpointSource>> CheckpointSource::Create(
     const WeightMap& tensors, std::string file, const std::vector<NameTable>& dialects) {
   const NameTable* best = nullptr;
-  std::string best_prefix;
+  std::string best_prefix, rival;  // rival: the first prefix under which as much is held
   int64_t best_hits = 0;
   for (const NameTable& table : dialects) {
     for (const std::string& prefix : table.prefixes) {
@@ -40,6 +40,9 @@ Result<std::unique_ptr<CheckpointSource>> CheckpointSource::Create(
         best = &table;
         best_prefix = prefix;
         best_hits = hits;
+        rival.clear();
+      } else if (hits == best_hits && &table == best && rival.empty()) {
+        rival = prefix;  // never "", which is the first of all tables
       }
     }
   }
@@ -53,6 +56,12 @@ Result<std::unique_ptr<CheckpointSource>> CheckpointSource::Create(
     return BadInput("{}: none of its {} tensors has a name expected here, such as {}{}", file,
                     tensors.size(), wanted,
                     guess.empty() ? "" : fmt::format(". It looks like {}", guess));
+  }
+  if (!rival.empty()) {
+    return BadInput(
+        "{}: holds \"{}{}\" and \"{}{}\": two networks of one kind, expected one; take one of them "
+        "out, or another file",
+        file, best_prefix, best->probes[0], rival, best->probes[0]);
   }
   return std::unique_ptr<CheckpointSource>(
       new CheckpointSource(tensors, std::move(file), *best, std::move(best_prefix)));

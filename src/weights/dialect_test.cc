@@ -106,6 +106,22 @@ TEST(Dialect, StripsPrefixesAndLeavesOtherNetworksAlone) {
   }
 }
 
+// Which of the two was meant cannot be known, and neither is taken for the other's surplus.
+TEST(Dialect, RefusesANetworkUnderTwoPrefixes) {
+  Tensors tensors;
+  for (const char* p : {"model.diffusion_model.", "transformer."}) {
+    Add(tensors, std::string(p) + "img_in.weight", {4, 2});
+    Add(tensors, std::string(p) + "double_blocks.0.img_attn.qkv.weight", {12, 4});
+  }
+  const auto refused = CheckpointSource::Create(tensors, "f", TransformerDialects(kTiny));
+  EXPECT_EQ(refused.code(), Code::kBadInput);
+  EXPECT_THAT(refused.message(), AllOf(HasSubstr("\"model.diffusion_model.img_in.weight\""),
+                                       HasSubstr("\"transformer.img_in.weight\"")));
+  tensors.erase("transformer.img_in.weight");
+  tensors.erase("transformer.double_blocks.0.img_attn.qkv.weight");
+  EXPECT_EQ(Open(tensors, TransformerDialects(kTiny))->prefix(), "model.diffusion_model.");
+}
+
 TEST(Dialect, KnowsTheVaesNamesOldAndNew) {
   Tensors tensors;
   for (const char* name :

@@ -73,6 +73,31 @@ Result<std::vector<ConstTensorView>> Plain(const std::vector<WeightRows>& pieces
   return views;
 }
 
+// Vectors one after the other.
+Result<Tensor> Joined(const std::vector<WeightRows>& pieces) {
+  int64_t size = 0;
+  for (const WeightRows& piece : pieces) size += piece.dim(0);
+  KX_ASSIGN_OR_RETURN(Tensor all, Tensor::Allocate(DType::kF32, {size}));
+  float* values = all.view().As<float>();
+  for (const WeightRows& piece : pieces) {
+    piece.DecodeAll(values);
+    values += piece.dim(0);
+  }
+  return all;
+}
+
+// A bias in the pieces that its matrix is in.
+std::vector<ConstTensorView> CutAs(const std::vector<WeightRows>& matrix,
+                                   const ConstTensorView& bias) {
+  std::vector<ConstTensorView> cut;
+  int64_t row = 0;
+  for (const WeightRows& piece : matrix) {
+    cut.push_back(bias.Rows(row, row + piece.dim(0)));
+    row += piece.dim(0);
+  }
+  return cut;
+}
+
 // Looks every tensor up and notes how to prepare it; nothing is prepared before all are in order.
 class LoadVisitor : public WeightVisitor {
  public:
@@ -99,8 +124,17 @@ class LoadVisitor : public WeightVisitor {
     Later(name, [this, linear = std::move(linear), bias_parts, rows, &w]() -> Status {
       LinearSource source = linear;
       std::vector<Tensor> decoded;
-      KX_ASSIGN_OR_RETURN(const auto bias_views, Plain(bias_parts, decoded));
+      KX_ASSIGN_OR_RETURN(auto bias_views, Plain(bias_parts, decoded));
+      if (bias_parts.size() > 1 && linear.weight.size() == 1) {
+        // An adapter has made one matrix of the file's several.
+        KX_ASSIGN_OR_RETURN(Tensor joined, Joined(bias_parts));
+        bias_views = {std::as_const(joined).view()};
+        decoded.push_back(std::move(joined));
+      }
       source.bias = CutRows(bias_views, rows);
+      if (source.bias.size() == 1 && linear.weight.size() > 1) {  // or one bias of several
+        source.bias = CutAs(linear.weight, source.bias[0]);
+      }
       KX_ASSIGN_OR_RETURN(w, ops_.PrepareLinear(source));
       return {};
     });

@@ -131,6 +131,24 @@ TEST_P(LowRankTest, LinearGatedAdd) {
   }
 }
 
+// What products with branches leave the backend with is at most what it says beforehand. (Without
+// branches it would say less: memory_test.cc.)
+TEST_P(LowRankTest, ScratchIsForetold) {
+  if (GetParam().dtype != "f32") GTEST_SKIP() << "oneDNN's own scratchpads are not foretold";
+  std::vector<OpSizes> met;
+  for (const Sizes& s : kSizes) {
+    const Product p = Make(s, DType::kBF16, true);
+    Draw draw(5);
+    const HostTensor src = draw.Tensor(DType::kF32, {s.t, s.k}),
+                     gate = draw.Tensor(DType::kF32, {s.n});
+    HostTensor dst(DType::kF32, {s.t, s.n}, draw(DType::kF32, s.t * s.n));
+    ops->Linear(src.view(), *p.tested, Activation::kNone, dst.view());
+    ops->LinearGatedAdd(src.view(), *p.tested, gate.view(), dst.view());
+    met.push_back({.rows = s.t, .in = s.k, .out = s.n, .results = s.t * s.n});
+    EXPECT_LE(ops->HeldScratchBytes(), ops->ScratchBytes(met)) << s.t << " " << s.k << " " << s.n;
+  }
+}
+
 TEST_P(LowRankTest, RefusesBranchesThatDoNotFit) {
   const HostTensor weight(DType::kF32, {4, 3}), down(DType::kF32, {2, 3}), up(DType::kF32, {4, 2}),
       wide(DType::kF32, {2, 5}), flat(DType::kF32, {4, 3});

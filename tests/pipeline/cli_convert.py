@@ -1,12 +1,13 @@
 """`kontext convert` as a user meets it: the packed model edits as the source does, and no accident leaves a broken file."""
 import json
 import math
+import re
 import signal
 import subprocess
 import time
 import unittest
 
-from program import KONTEXT, MINI, ProgramTest, read_pixels
+from program import KONTEXT, MINI, ProgramTest, read_pixels, write_safetensors
 
 EDIT = ("--seed", "1", "-i", "in.png", "-p", "put the cat in the city", "-q")
 TRANSFORMER = MINI / "transformer"
@@ -15,6 +16,38 @@ TRANSFORMER = MINI / "transformer"
 def psnr(a, b):
     error = sum((x - y) ** 2 for x, y in zip(a, b, strict=True)) / len(a)
     return math.inf if error == 0 else 10 * math.log10(255**2 / error)
+
+
+def full_size_header():
+    """The header of FLUX.1's transformer in bf16 under BFL's names, and the size of its data (spec weights 2)."""
+    hidden, shapes = 3072, {}
+
+    def linear(name, out, inner):
+        shapes.update({name + ".weight": [out, inner], name + ".bias": [out]})
+    for name, inner in ("img_in", 64), ("txt_in", 4096):
+        linear(name, hidden, inner)
+    for name, inner in ("time_in", 256), ("guidance_in", 256), ("vector_in", 768):
+        linear(name + ".in_layer", hidden, inner)
+        linear(name + ".out_layer", hidden, hidden)
+    for i in range(19):
+        for stream in "img", "txt":
+            block = f"double_blocks.{i}.{stream}"
+            for name, out, inner in (("mod.lin", 6, 1), ("attn.qkv", 3, 1), ("attn.proj", 1, 1), ("mlp.0", 4, 1), ("mlp.2", 1, 4)):
+                linear(f"{block}_{name}", out * hidden, inner * hidden)
+            shapes.update({f"{block}_attn.norm.{n}_norm.scale": [128] for n in ("query", "key")})
+    for i in range(38):
+        block = f"single_blocks.{i}."
+        for name, out, inner in (("modulation.lin", 3, 1), ("linear1", 7, 1), ("linear2", 1, 5)):
+            linear(block + name, out * hidden, inner * hidden)
+        shapes.update({f"{block}norm.{n}_norm.scale": [128] for n in ("query", "key")})
+    linear("final_layer.adaLN_modulation.1", 2 * hidden, hidden)
+    linear("final_layer.linear", 64, hidden)
+    header, at = {}, 0
+    for name, shape in shapes.items():
+        end = at + 2 * math.prod(shape)
+        header[name] = {"dtype": "BF16", "shape": shape, "data_offsets": [at, end]}
+        at = end
+    return header, at
 
 
 class Convert(ProgramTest):
@@ -50,6 +83,30 @@ class Convert(ProgramTest):
         self.succeed("convert", TRANSFORMER, "out.safetensors")
         self.assertEqual((self.folder / "out.safetensors").read_bytes(), whole)
         self.assertEqual([p.name for p in self.folder.glob("out.*")], ["out.safetensors"])
+
+    def test_a_full_disk(self):
+        disk = self.folder / "disk"
+        disk.mkdir()
+        mount = ["mount", "-t", "tmpfs", "-o", "size=1m", "tmpfs", str(disk)]
+        if subprocess.run(mount, capture_output=True).returncode != 0:
+            self.skipTest("mounting a tmpfs is not allowed here")
+        self.addCleanup(subprocess.run, ["umount", str(disk)], check=False)
+        # FLUX.1 Kontext [dev] at its real size, all of it a hole: refused before the work.
+        header, size = full_size_header()
+        with open(self.folder / "flux1-kontext-dev.safetensors", "wb") as f:
+            f.write(write_safetensors(header, b""))
+            f.truncate(f.tell() + size)
+        begin = time.monotonic()
+        done = self.fail_with(4, "convert", "flux1-kontext-dev.safetensors", "disk/q.safetensors", says=["bytes are needed", "are free"])
+        needed = int(re.search(r"(\d+) bytes are needed", done.stderr)[1])
+        print(f"{size / 1e9:.1f} GB of source, {needed / 1e9:.1f} GB needed, refused in {time.monotonic() - begin:.2f} s")
+        self.assertAlmostEqual(needed / 1e9, 15.2, delta=0.1)   # docs/full-size.md has the file's bytes
+        self.assertEqual(list(disk.iterdir()), [])
+        # With room for it the same command ends.
+        self.fail_with(4, "convert", TRANSFORMER, "disk/q.safetensors")
+        subprocess.run(["mount", "-o", "remount,size=32m", str(disk)], check=True)
+        self.succeed("convert", TRANSFORMER, "disk/q.safetensors")
+        self.succeed("convert", "disk/q.safetensors", "--verify")
 
     def test_one_flipped_byte_is_found(self):
         self.succeed("convert", TRANSFORMER, "q.safetensors")

@@ -7,7 +7,7 @@ import subprocess
 import unittest
 
 from mini_files import FOLDERS, all_in_one, bfl_transformer, bfl_vae, pack, part
-from program import KONTEXT, MINI, ProgramTest, read_png
+from program import KONTEXT, MINI, SOURCE, ProgramTest, read_png
 
 LFS = b"version https://git-lfs.github.com/spec/v1\noid sha256:843a26dc765d3105dba081c30bce7b14c65b0988f9e8d14e9fbc8856a6deebd5\nsize 23802947360\n"
 PAGE = b"<!DOCTYPE html><html><head><title>Sign in</title></head></html>"
@@ -92,6 +92,8 @@ class Doctor(ProgramTest):
     def test_text_for_people(self):
         root = self.make_comfyui()
         text = self.succeed("doctor", root).stdout
+        shown = (SOURCE / "docs/doctor.md").read_text().split('$ kontext doctor "My Models"\n')[1].split("```")[0]
+        self.assertEqual(text, shown, "docs/doctor.md shows this very folder")
         self.assertIn("This runs:\n  kontext edit -m 'My Models/diffusion_models/flux1-kontext-dev.safetensors'", text)
         self.assertIn("ok? My Models/unet/t5xxl_fp16.safetensors", text)
 

@@ -61,6 +61,56 @@ class Models(ProgramTest):
         self.replace(model / TRANSFORMER, write_safetensors(header, body))
         self.bad(model, 3, "proj_out.bias")
 
+    def test_the_other_byte_order(self):
+        whole = (MINI / TRANSFORMER).read_bytes()
+        model = self.copy_of_mini()
+        self.replace(model / TRANSFORMER, whole[:8][::-1] + whole[8:])
+        self.bad(model, 3, TRANSFORMER.split("/")[1], "big-endian")
+
+    def test_cut_off_in_every_section(self):
+        header, body = read_safetensors(MINI / TRANSFORMER)
+        whole = write_safetensors(header, body)
+        data = len(whole) - len(body)
+        model = self.copy_of_mini()
+        for at in (0, 5, 8, data // 2, data, data + 1, data + len(body) // 2, len(whole) - 1):
+            with self.subTest(at):
+                self.replace(model / TRANSFORMER, whole[:at])
+                self.bad(model, 3, TRANSFORMER.split("/")[1])
+
+    def test_names_twice_or_colliding(self):
+        header, body = read_safetensors(MINI / TRANSFORMER)
+        text = json.dumps(header).encode()
+        model = self.copy_of_mini()
+        twice = text.replace(b'"x_embedder.bias"', b'"proj_out.bias"')
+        self.replace(model / TRANSFORMER, struct.pack("<Q", len(twice)) + twice + body)
+        self.bad(model, 3, "proj_out.bias", "stands twice")
+        # The same tensor under BFL's name beside Diffusers', and the whole network under a prefix beside it.
+        self.replace(model / TRANSFORMER, write_safetensors({**header, "img_in.weight": header["x_embedder.weight"] | {"data_offsets": [
+            len(body), len(body) + 2 * 256 * 64]}}, body + bytes(2 * 256 * 64)))
+        self.bad(model, 3, "unexpected", "img_in.weight")
+        again = {"transformer." + n: t | {"data_offsets": [len(body) + o for o in t["data_offsets"]]}
+                 for n, t in header.items() if n != "__metadata__"}
+        self.replace(model / TRANSFORMER, write_safetensors({**header, **again}, body + body))
+        self.bad(model, 3, '"x_embedder.weight"', '"transformer.x_embedder.weight"', "two networks")
+
+    def test_a_tensor_of_nothing(self):
+        header, body = read_safetensors(MINI / TRANSFORMER)
+        header["proj_out.weight"] |= {"shape": [0, 256], "data_offsets": [0, 0]}
+        model = self.copy_of_mini()
+        self.replace(model / TRANSFORMER, write_safetensors(header, body))
+        self.bad(model, 3, "proj_out.weight", "[0,256]", "[64,256]")
+
+    def test_other_containers_say_what_to_get(self):
+        for name, data, says in (("a.ckpt", b"PK\x03\x04" + b"x" * 100, ["pickle", "never read"]),
+                                 ("a.bin", b"\x80\x02" + b"x" * 100, ["pickle", "never read"]),
+                                 ("a.onnx", b"\x08\x0a\x12\x07pytorch" + b"\0" * 100, ["ONNX", "under numbers"]),
+                                 ("a.engine", b"ftrt" + b"\0" * 100, ["TensorRT", "one GPU"])):
+            self.write(name, data)
+            for flags in (["-m", name], ["-m", MINI, "--transformer", name], ["-m", MINI, "--t5", name]):
+                with self.subTest(flags=flags):
+                    self.fail_with(3, "edit", "-i", "in.png", "-p", "x", "-o", "out.png", *flags,
+                                   says=[name, *says, "get the .safetensors file"])
+
     def test_hostile_configs(self):
         for text in (b"", b"{", b"[]", b"null", b'{"in_channels": -1}', b'{"in_channels": 1e99}', b"[" * 100000):
             model = self.copy_of_mini()

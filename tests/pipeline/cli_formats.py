@@ -4,12 +4,11 @@ What each encoding's values are is tested in src/weights (encodings_test, ggml_t
 """
 import struct
 import unittest
-import zlib
 
 from mini_files import bfl_transformer, pack, part
-from program import MINI, ProgramTest
+from program import MINI, ProgramTest, read_pixels
 
-BF16, F32, Q8_0 = 30, 0, 8
+BF16, F32, Q8_0, Q4_K = 30, 0, 8, 12
 LAYER = "single_blocks.2.linear2"
 
 
@@ -25,6 +24,24 @@ def q8_0(data):
         block = values[i:i + 32]
         unit = struct.unpack("<e", struct.pack("<e", max(map(abs, block)) / 127))[0] or 1.0
         out += struct.pack("<e32b", unit, *(max(-127, min(127, round(v / unit))) for v in block))
+    return bytes(out)
+
+
+def q4_k(data):
+    """Super-blocks of 256: eight sub-blocks of 32, each scale * code - minimum, scales and minima of 6 bits in two halfs' units."""
+    values, out = floats(data), bytearray()
+    for i in range(0, len(values), 256):
+        subs = [values[k:k + 32] for k in range(i, i + 256, 32)]
+        minima = [max(0.0, -min(s)) for s in subs]
+        scales = [(max(s) + m) / 15 for s, m in zip(subs, minima)]
+        d, dmin = (struct.unpack("<e", struct.pack("<e", max(v) / 63))[0] or 1.0 for v in (scales, minima))
+        sc, mn = [min(63, round(v / d)) for v in scales], [min(63, round(v / dmin)) for v in minima]
+        packed = [sc[t] | (sc[t + 4] >> 4) << 6 for t in range(4)] + [mn[t] | (mn[t + 4] >> 4) << 6 for t in range(4)]
+        packed += [sc[t + 4] & 15 | (mn[t + 4] & 15) << 4 for t in range(4)]
+        codes = [[max(0, min(15, round((v + dmin * m) / (d * c)))) if c else 0 for v in s] for s, c, m in zip(subs, sc, mn)]
+        out += struct.pack("<ee12B", d, dmin, *packed)
+        for t in range(0, 8, 2):
+            out += bytes(a | b << 4 for a, b in zip(codes[t], codes[t + 1]))
     return bytes(out)
 
 
@@ -58,14 +75,15 @@ def gguf(named, architecture="flux"):
     return head + infos + bytes(-len(head + infos) % 32) + bytes(data)
 
 
-def as_gguf(transformer, quantised=()):
-    """As ComfyUI-GGUF's converter writes: vectors in F32, the rest in BF16, but for `quantised`."""
+def as_gguf(transformer, quantised=(), kind=Q8_0):
+    """As ComfyUI-GGUF's converter writes: vectors in F32, the rest in BF16, but for `quantised`, which are `kind`."""
+    encode = {Q8_0: q8_0, Q4_K: q4_k}[kind]
     named = {}
     for name, (_, shape, data) in transformer.items():
         if len(shape) == 1:
             named[name] = (shape, F32, b"".join(b"\0\0" + data[i:i + 2] for i in range(0, len(data), 2)))
         else:
-            named[name] = (shape, Q8_0, q8_0(data)) if name in quantised else (shape, BF16, data)
+            named[name] = (shape, kind, encode(data)) if name in quantised else (shape, BF16, data)
     return gguf(named)
 
 
@@ -81,48 +99,27 @@ def as_fp8(transformer, scaled):
     return pack(named)
 
 
+ADAPTED = (LAYER, 256, 1280), ("single_blocks.2.linear1", 1792, 256), ("double_blocks.1.img_mlp.2", 256, 1024)
+
+
 def a_lora():
     """A LoRA of rank 4 on LAYER and its neighbours, large enough to show."""
     def numbers(n, seed):
         return b"".join(struct.pack("<f", ((i * 7919 + seed * 104729) % 2003 / 1001 - 1) * 0.3) for i in range(n))
     named = {}
-    for seed, (name, rows, columns) in enumerate(((LAYER, 256, 1280), ("single_blocks.2.linear1", 1792, 256),
-                                                   ("double_blocks.1.img_mlp.2", 256, 1024))):
+    for seed, (name, rows, columns) in enumerate(ADAPTED):
         layer = "lora_unet_" + name.replace(".", "_")
         named[layer + ".lora_down.weight"] = ("F32", [4, columns], numbers(4 * columns, seed))
         named[layer + ".lora_up.weight"] = ("F32", [rows, 4], numbers(rows * 4, seed + 10))
     return pack(named)
 
 
-def decoded(path):
-    """The bytes of an 8-bit RGB PNG's pixels."""
-    data, at, packed = path.read_bytes(), 8, b""
-    while at < len(data):
-        (length,) = struct.unpack(">I", data[at:at + 4])
-        kind, body = data[at + 4:at + 8], data[at + 8:at + 8 + length]
-        if kind == b"IHDR":
-            width, height = struct.unpack(">II", body[:8])
-        if kind == b"IDAT":
-            packed += body
-        at += 12 + length
-    rows, before, stride = zlib.decompress(packed), bytes(3 * width), 3 * width
-    out = bytearray()
-    for y in range(height):
-        how, line = rows[y * (stride + 1)], bytearray(rows[y * (stride + 1) + 1:(y + 1) * (stride + 1)])
-        for i in range(stride):
-            left, up, corner = (line[i - 3], before[i], before[i - 3]) if i >= 3 else (0, before[i], 0)
-            nearest = min((left, up, corner), key=lambda v: abs(left + up - corner - v))
-            line[i] = (line[i] + (0, left, up, (left + up) // 2, nearest)[how]) % 256
-        before = bytes(line)
-        out += line
-    return bytes(out)
-
-
 class Formats(ProgramTest):
     @classmethod
     def setUpClass(cls):
         cls.transformer = bfl_transformer()
-        cls.encoded = {"plain.gguf": as_gguf(cls.transformer), "q8.gguf": as_gguf(cls.transformer, [LAYER + ".weight"]),
+        adapted = [f"{name}.weight" for name, _, _ in ADAPTED]
+        cls.encoded = {"q4k.gguf": as_gguf(cls.transformer, adapted, Q4_K), "plain.gguf": as_gguf(cls.transformer), "q8.gguf": as_gguf(cls.transformer, [LAYER + ".weight"]),
                        "fp8.safetensors": as_fp8(cls.transformer, False), "scaled.safetensors": as_fp8(cls.transformer, True)}
 
     def setUp(self):
@@ -132,7 +129,7 @@ class Formats(ProgramTest):
 
     def pixels(self, *model):
         self.edit("--seed", 7, "-o", "out.png", *model)
-        return decoded(self.folder / "out.png")
+        return read_pixels(self.folder / "out.png")[3]
 
     def bad(self, *flags, says):
         self.fail_with(3, "edit", "-i", "in.png", "-p", "x", "--steps", "2", "-o", "out.png", *flags, says=says)
@@ -154,9 +151,9 @@ class Formats(ProgramTest):
                 self.assertTrue(0 < worst <= 16, worst)
 
     def test_a_lora_beside_an_encoded_weight_is_the_lora_merged_into_it(self):
-        """spec lora 7, test 12, as pictures."""
+        """spec lora 7, test 12, as pictures; that it adds what it adds to bf16: src/weights/adapted_q4k_test.cc."""
         self.write("l.safetensors", a_lora())
-        for name in ("q8.gguf", "scaled.safetensors"):
+        for name in ("q4k.gguf", "q8.gguf", "scaled.safetensors"):
             with self.subTest(name):
                 base = ("-m", MINI, "--transformer", name)
                 lora = (*base, "--lora", "l.safetensors:0.8")
@@ -178,6 +175,17 @@ class Formats(ProgramTest):
         one, two = "img_in.weight", "txt_in.weight"
         self.write("twice.gguf", whole.replace(text(two), text(one)[:8] + b"img_in.weight", 1))
         self.bad("-m", MINI, "--transformer", "twice.gguf", says=["twice.gguf", one])
+
+    def test_a_block_whose_scale_is_no_number_stops_the_edit(self):
+        """Blocks of GGUF are too many to look at beforehand: the first step that meets one ends, whatever the mode."""
+        bad = bytearray(self.encoded["q8.gguf"])
+        at = bad.index(q8_0(self.transformer[LAYER + ".weight"][2][:64]))  # LAYER's first block, whose scale comes first
+        bad[at:at + 2] = struct.pack("<e", float("nan"))
+        self.write("nan.gguf", bytes(bad))
+        for mode, code, says in (("default", 3, ["row 0", "not finite"]), ("exact", 1, ["step 1 of 2", "NaN"])):
+            self.fail_with(code, "edit", "-i", "in.png", "-p", "x", "--steps", "2", "-o", "out.png", "-m", MINI, "--transformer", "nan.gguf",
+                           "--mode", mode, says=says)
+            self.assertNotIn("out.png", self.files())
 
     def test_text_encoder_as_transformer(self):
         q = ([128, 128], BF16, bytes(2 * 128 * 128))

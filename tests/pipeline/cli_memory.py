@@ -39,6 +39,14 @@ class Fit(ProgramTest):
             self.assertIn("not measured", fit["source"])
         self.assertGreater(small["rows"][0]["seconds_per_step"], large["rows"][0]["seconds_per_step"])
 
+    def test_vnni_doubles_what_avx512_does_in_8_bits(self):
+        without, vnni = (self.fit("--cores", "2", "--isa", isa) for isa in ("avx512", "avx512_vnni"))
+        self.assertEqual(without["linear_gops"], vnni["linear_gops"])
+        # 80 % of a bare u8 x s8 product of 876 Gop/s on two cores (docs/memory.md); 802 were seen in whole steps.
+        self.assertAlmostEqual(vnni["int8_gops"], 0.8 * 876, delta=1)
+        self.assertAlmostEqual(without["int8_gops"], 2 * without["linear_gops"], delta=1)
+        self.assertAlmostEqual(vnni["int8_attention_gops"], 0.74 * vnni["int8_gops"], delta=1)
+
     def test_too_little_memory_is_a_no(self):
         fit = self.fit("--memory", "60MiB")
         self.assertEqual({r["verdict"] for r in fit["rows"] if r["width"] == 1024}, {"no"})

@@ -10,6 +10,8 @@
 #include <cstdio>
 #include <cstdlib>
 #include <filesystem>
+#include <list>
+#include <map>
 #include <thread>
 
 #include "base/process_memory.h"
@@ -57,6 +59,31 @@ class AnonymousPeak {
   std::thread thread_;
 };
 
+// Random weights with a branch of rank `rank` beside every product: zeros, as only sizes count.
+class BranchedSource : public RandomSource {
+ public:
+  explicit BranchedSource(int64_t rank) : RandomSource(DType::kBF16), rank(rank) {}
+  Result<std::vector<WeightRows>> Find(const std::string& name, const Shape& shape) override {
+    if (shape.rank() == 2) shapes_[name] = shape;
+    return RandomSource::Find(name, shape);
+  }
+  std::vector<LowRank> Branches(const std::string& name) override {
+    if (rank == 0) return {};
+    const Shape& shape = shapes_.at(name);  // [N, K]; found before, as the loader does
+    const auto zeros = [&](const Shape& s) {
+      made_.push_back(*Tensor::Allocate(DType::kF32, s));
+      std::fill_n(made_.back().view().As<float>(), s.NumElements(), 0.0f);
+      return std::as_const(made_.back()).view();
+    };
+    return {{zeros({rank, shape[1]}), zeros({shape[0], rank})}};
+  }
+  int64_t rank;
+
+ private:
+  std::map<std::string, Shape> shapes_;
+  std::list<Tensor> made_;
+};
+
 class MemoryTest : public MiniTest {
  protected:
   void SetUp() override {
@@ -70,8 +97,9 @@ class MemoryTest : public MiniTest {
                                   PromptCache* cache = nullptr) {
     return RunEdit(*setup_.model, *setup_.ops, request_, limit, 2, {listener, nullptr}, cache);
   }
-  // A transformer of more width than the mini model's, with random weights.
-  void Widen() {
+  // A transformer of more width than the mini model's, with random weights and branches.
+  void Widen(int64_t rank = 0) {
+    wide_.rank = rank;
     Model& m = *setup_.model;
     m.dit_config.heads = 8;
     m.dit_config.hidden = 8 * (m.dit_config.axes[0] + m.dit_config.axes[1] + m.dit_config.axes[2]);
@@ -101,7 +129,7 @@ class MemoryTest : public MiniTest {
     EXPECT_LE(memory->peak(), observed + observed / 2);
   }
 
-  RandomSource wide_{DType::kBF16};  // before the model: its weights point in here
+  BranchedSource wide_{0};  // before the model: its weights point in here
   std::string folder_;
 };
 
@@ -124,6 +152,32 @@ TEST_F(MemoryTest, PlanWithKeptReferencesIsKeptTo) {
   const DitConfig& c = setup_.model->dit_config;
   EXPECT_EQ(planned(reusing) - planned(full), (c.depth + c.depth_single) * 2 * 64 * c.hidden * 4);
   CompareWithPlan("8 heads, 256x256, references kept", &reusing);
+}
+
+// The backend's workspace with branches is at most what is planned, in either precision, and more
+// than is planned when they are forgotten.
+TEST_F(MemoryTest, PlanWithAdaptersIsKeptTo) {
+  constexpr int64_t kRank = 640;  // of several adapters together
+  Widen(kRank);
+  CompareWithPlan("8 heads, 256x256, branches");
+  for (const Mode mode : {Mode::kExact, Mode::kDefault}) {
+    request_.mode = mode;
+    const auto workspace = [&](int64_t rank) {
+      setup_ = OpenMini("cpu", "f32");  // its workspace has not grown yet
+      Widen(rank);
+      setup_.ops->SetPrecision(mode == Mode::kExact ? Precision::kExact : Precision::kInt8);
+      const EditPlan plan = *PlanEdit(request_, setup_.model->defaults, EditLimits{});
+      return PlanMemory(plan, ConfigsOf(*setup_.model), {.text_tokens = 48}, *setup_.ops)
+          ->workspace;
+    };
+    const int64_t forgotten = workspace(0), planned = workspace(kRank);
+    ASSERT_TRUE(Run().ok());
+    const int64_t held = setup_.ops->HeldScratchBytes();
+    std::printf("mode %s: workspace held %.2f MiB, planned %.2f, without branches %.2f\n",
+                NameOf(mode).c_str(), MiB(held), MiB(planned), MiB(forgotten));
+    EXPECT_LE(held, planned);
+    EXPECT_GT(held, forgotten);
+  }
 }
 
 struct CountingListener : EditListener {

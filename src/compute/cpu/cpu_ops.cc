@@ -6,6 +6,7 @@
 
 #include "compute/cpu/attention.h"
 #include "compute/cpu/bf16_attention.h"
+#include "compute/cpu/branches.h"
 #include "compute/cpu/conv.h"
 #include "compute/cpu/cpu.h"
 #include "compute/cpu/elementwise.h"
@@ -40,7 +41,12 @@ int64_t CpuOps::ScratchBytes(std::span<const OpSizes> groups) const {
   for (const OpSizes& s : groups) {
     SlotBytes bytes{};
     ProductSlots(s.rows, s.in, s.out, bytes);
+    // Sizes with a kernel are of convolutions, which have no branches.
+    const int64_t rank = s.kernel > 0 ? 0 : largest_rank_;
+    BranchSlots(rank, s, bytes);
+    int64_t& result = bytes[static_cast<size_t>(Slot::kResult)];
     if (precision() == Precision::kInt8) {
+      if (rank > 0) result = std::min(s.rows, kBranchedRows) * s.out * SizeOf(DType::kF32);
       Int8ProductSlots(s.rows, s.in, s.out, bytes);
       Int8AttentionSlots(s.heads, s.queries, s.keys, s.channels, bytes);
     }
@@ -54,7 +60,9 @@ int64_t CpuOps::ScratchBytes(std::span<const OpSizes> groups) const {
     } else if (plan_.path ==
                ProductPath::kLibrary) {  // oneDNN's scratchpads are small beside these
       bytes[static_cast<size_t>(Slot::kOperand)] = s.rows * s.in * SizeOf(activation_dtype());
-      bytes[static_cast<size_t>(Slot::kResult)] = s.results * SizeOf(DType::kF32);
+      // Where branches are added, any product's result, not only an addend's.
+      const int64_t results = rank > 0 ? std::max(s.results, s.rows * s.out) : s.results;
+      result = std::max(result, results * SizeOf(DType::kF32));
     }
     for (size_t i = 0; i < most.size(); ++i) most[i] = std::max(most[i], bytes[i]);
   }

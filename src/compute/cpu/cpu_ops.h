@@ -97,6 +97,7 @@ class CpuOps : public Ops {
   const Plan plan_;
   Workspace space_;
   int64_t pending_int8_bytes_ = 0;  // of prepared weights that have not been used in 8 bits yet
+  int64_t largest_rank_ = 0;        // of the branches beside one prepared weight
   onednn::Library library_;
 };
 

@@ -2,6 +2,7 @@
 // processor multiplies bf16 natively, oneDNN works on weights prepacked in its layout; everywhere
 // else our own kernel widens the checkpoint's rows as it packs them, and preparing a weight copies
 // nothing.
+#include <algorithm>
 #include <optional>
 #include <utility>
 #include <vector>
@@ -83,6 +84,7 @@ Result<std::unique_ptr<LinearWeights>> CpuOps::DoPrepareLinear(const LinearSourc
     KX_ASSIGN_OR_RETURN(w->bias, Stack(source.bias, DType::kF32));
   }
   w->rows.emplace(source.weight);
+  largest_rank_ = std::max(largest_rank_, w->branches.rank());
   if (w->int8 && !w->in_place) pending_int8_bytes_ += w->int8->encoded_bytes();
   // What may run in 8 bits is packed when it is used, in the form that is asked for then.
   if (plan_.path == ProductPath::kLibrary && !source.in_place && !w->int8) {
@@ -124,9 +126,8 @@ Status CpuOps::Int8(const ConstTensorView& src, const CpuLinearWeights& w, const
       pending_int8_bytes_ -= bytes;
     }
   }
-  // Rows at a time, so that what the branches add needs little memory.
   const int64_t T = src.dim(0);
-  const int64_t step = w.branches.empty() ? T : kTypicalRows;
+  const int64_t step = w.branches.empty() ? T : kBranchedRows;
   for (int64_t row = 0; row < T; row += step) {
     const auto cut = [&](const auto& v) { return v.Rows(row, std::min(row + step, T)); };
     Int8Product p{.src = cut(src),

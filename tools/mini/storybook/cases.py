@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import dataclasses
 import random
+from collections.abc import Callable
 
 import numpy as np
 
@@ -57,11 +58,11 @@ def psnr_db(a: np.ndarray, b: np.ndarray) -> float:
     return 100.0 if error == 0 else 10 * float(np.log10(255**2 / error))
 
 
-def judge(edit: Edit, made: np.ndarray) -> Verdict:
-    """`made`: [128, 128, 3], 0..255."""
+def judge(edit: Edit, made: np.ndarray, drawn: Callable[[Scene], np.ndarray] = pixels) -> Verdict:
+    """`made`: [128, 128, 3], 0..255. `drawn` draws what it is compared with: plain, or in the style of an adapter."""
     made = made.astype(np.float32)
-    errors = {scene: ((pixels(scene) - made) ** 2).mean() for scene in alternatives(edit.source, edit.target)}
-    source = pixels(edit.source)
-    stays = np.abs(source - pixels(edit.target)).max(-1) < 1
+    errors = {scene: ((drawn(scene) - made) ** 2).mean() for scene in alternatives(edit.source, edit.target)}
+    source = drawn(edit.source)
+    stays = np.abs(pixels(edit.source) - pixels(edit.target)).max(-1) < 1
     kept = psnr_db(source[stays], made[stays]) if stays.mean() > _STAYS_AT_LEAST else None
     return Verdict(min(errors, key=errors.get) == edit.target, kept)

@@ -55,10 +55,11 @@ class KontextEngine:
     """With `mask_px` each edit gets the mask of what it should change, grown by that, and a feather of as much."""
 
     def __init__(self, command: pathlib.Path, model_dir: pathlib.Path, steps: int, guidance: float, threads: int | None = None,
-                 mask_px: int | None = None, mode: str = "exact"):
+                 mask_px: int | None = None, mode: str = "exact", lora: str | None = None):
         self._command = [str(command), "edit", "-q", "-m", str(model_dir), "--steps", str(steps), "--guidance", str(guidance),
                          "--mode", mode]
         self._command += ["--threads", str(threads)] if threads else []
+        self._command += ["--lora", lora] if lora else []
         self._mask_px = mask_px
 
     def answer(self, cases: list[Case]) -> list[np.ndarray]:

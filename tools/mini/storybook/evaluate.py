@@ -17,22 +17,28 @@ import numpy as np
 from PIL import Image
 
 from .cases import Case, Verdict, judge, make_cases
-from .draw import pixels
+from .cyanotype import cyanotype
+from .draw import pixels, render
 from .engines import CeilingEngine, DiffusersEngine, Engine, KontextEngine
 from .language import KINDS
 from .storage import REPO_MODEL
+from .world import Scene
 
 BATCH = 12
 
 
-def run(engine: Engine, cases: list[Case], sheet: list | None = None) -> list[Verdict]:
+def drawn_as_cyanotype(scene: Scene) -> np.ndarray:
+    return np.asarray(cyanotype(render(scene)), dtype=np.float32)
+
+
+def run(engine: Engine, cases: list[Case], sheet: list | None = None, drawn=pixels) -> list[Verdict]:
     verdicts = []
     for k in range(0, len(cases), BATCH):
         part = cases[k:k + BATCH]
         for case, made in zip(part, engine.answer(part)):
-            verdicts.append(judge(case.edit, made))
+            verdicts.append(judge(case.edit, made, drawn))
             if sheet is not None:
-                sheet.append(np.concatenate([pixels(case.edit.source), made, pixels(case.edit.target)]))
+                sheet.append(np.concatenate([pixels(case.edit.source), made, drawn(case.edit.target)]))
         print(f"{len(verdicts)}/{len(cases)} cases", file=sys.stderr, flush=True)
     return verdicts
 
@@ -77,7 +83,7 @@ def choose_engine(a) -> Engine:
     if a.ceiling:
         return CeilingEngine(a.model)
     if a.kontext:
-        return KontextEngine(a.kontext, a.model, a.steps, a.guidance, a.threads, a.mask, a.mode)
+        return KontextEngine(a.kontext, a.model, a.steps, a.guidance, a.threads, a.mask, a.mode, a.lora)
     return DiffusersEngine(a.model, a.steps, a.guidance)
 
 
@@ -96,6 +102,8 @@ def arguments(argv=None) -> argparse.Namespace:
     p.add_argument("--mask", type=int, metavar="PX",
                    help="with --kontext: mask what the drawings say should change, grown and feathered by PX")
     p.add_argument("--mode", default="exact", help="with --kontext: exact, default, balanced or fast (default: %(default)s)")
+    p.add_argument("--lora", metavar="FILE[:STRENGTH]", help="with --kontext: the command's --lora")
+    p.add_argument("--cyanotype", action="store_true", help="the drawings that answers are compared with are cyanotypes")
     p.add_argument("--json", type=pathlib.Path, help="keep the verdicts here")
     p.add_argument("--against", type=pathlib.Path, help="verdicts kept before, to compare with")
     p.add_argument("--sheet", type=pathlib.Path, help="PNG of all cases, each a column: source, made, target")
@@ -109,7 +117,7 @@ def main() -> None:
         torch.set_num_threads(a.threads)
     cases = [c for r in range(a.repeats) for c in make_cases(a.per_kind, a.seed, noise_seed=1_000_000 * r)]
     sheet = [] if a.sheet else None
-    summary = summarise(cases, run(choose_engine(a), cases, sheet))
+    summary = summarise(cases, run(choose_engine(a), cases, sheet, drawn_as_cyanotype if a.cyanotype else pixels))
     print(table(summary))
     if a.json:
         a.json.write_text(json.dumps(summary))

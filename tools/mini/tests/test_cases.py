@@ -9,7 +9,7 @@ import numpy as np
 from storybook.cases import alternatives, judge, make_cases, psnr_db
 from storybook.draw import pixels
 from storybook.engines import KontextEngine
-from storybook.evaluate import comparison, contact_sheet, run, summarise, table
+from storybook.evaluate import comparison, drawn_as_cyanotype, contact_sheet, run, summarise, table
 from storybook.language import KINDS
 
 # Copies its input: answers every edit with the picture unchanged, and keeps its arguments beside it.
@@ -48,6 +48,13 @@ class Cases(unittest.TestCase):
         edit = next(c.edit for c in make_cases(1, seed=4) if c.edit.kind == "hat")
         self.assertEqual(judge(edit, pixels(edit.target)).kept_db, 100.0)
         self.assertLess(judge(edit, 0.9 * pixels(edit.target)).kept_db, 40.0)
+
+    def test_an_adapters_style_is_judged_in_that_style(self):
+        edit = next(c.edit for c in make_cases(1, seed=4) if c.edit.kind == "hat")
+        for drawn, other in ((pixels, drawn_as_cyanotype), (drawn_as_cyanotype, pixels)):
+            right, wrong = judge(edit, drawn(edit.target), drawn), judge(edit, other(edit.target), drawn)
+            self.assertEqual((right.right, right.kept_db), (True, 100.0))
+            self.assertLess(wrong.kept_db, 30.0)
 
     def test_psnr(self):
         self.assertAlmostEqual(psnr_db(np.zeros(4), np.full(4, 25.5)), 20.0)

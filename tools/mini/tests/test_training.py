@@ -10,7 +10,7 @@ import numpy as np
 import torch
 from safetensors.torch import load_file
 
-from storybook import cache, objective, train_dit
+from storybook import cache, objective, train_dit, train_lora
 from storybook.draw import render
 from storybook.export import export
 from storybook.flux import (LatentCodec, Text, Tokenizers, fresh_transformer, load_transformer, pack, position_ids,
@@ -92,6 +92,44 @@ class Objective(unittest.TestCase):
     def test_orthogonalised_singular_values_are_near_one(self):
         values = torch.linalg.svdvals(orthogonalise(torch.randn(2, 16, 48, generator=self.rng)))
         self.assertTrue(((values > 0.5) & (values < 1.5)).all(), values)
+
+
+class Lora(unittest.TestCase):
+    """The branches begin as nothing, learn, resume, and are written under the names that engines read."""
+
+    def test_train_resume_write(self):
+        with tempfile.TemporaryDirectory() as folder:
+            out = pathlib.Path(folder) / "l.safetensors"
+            common = ["--out", str(out), "--edits", "8", "--batch", "2", "--rank", "2", "--save-every", "1", "--steps"]
+            train_lora.train(train_lora.arguments([*common, "1"]))
+            first = load_file(out)
+            train_lora.train(train_lora.arguments([*common, "3"]))     # goes on at step 1
+            self.assertEqual(torch.load(out.with_suffix(".checkpoint.pt"))["step"], 3)
+            tensors = load_file(out)
+        linears = {n: m for n, m in load_transformer(REPO_MODEL).named_modules() if isinstance(m, torch.nn.Linear)}
+        for name in {k.removesuffix(".lora_A.weight") for k in tensors if k.endswith("A.weight")}:
+            base = linears[name.removeprefix("transformer.")]
+            down, up = (tensors[f"{name}.lora_{half}.weight"] for half in "AB")
+            self.assertEqual((down.shape, up.shape), ((2, base.in_features), (base.out_features, 2)))
+        ups = [k for k in tensors if k.endswith("lora_B.weight")]
+        self.assertTrue(any(not torch.equal(first[k], tensors[k]) for k in ups))
+
+    def test_branches_begin_as_nothing(self):
+        model, x = load_transformer(REPO_MODEL), torch.randn(1, 64, 64)
+        text = Text(torch.randn(1, 64), torch.randn(1, 48, 128))
+        before = velocity(model, x, None, torch.ones(1), torch.ones(1), text)
+        train_lora.add_branches(model, 4)
+        self.assertTrue(torch.equal(velocity(model, x, None, torch.ones(1), torch.ones(1), text), before))
+
+    def test_a_linear_style_is_found(self):
+        a = torch.randn(64, 64)
+        target = torch.randn(4, 64, 64)
+        drawn = train_lora.Drawn(target, target, target @ a + 1, Text(torch.zeros(4, 64), torch.zeros(4, 48, 128)))
+        found = train_lora.style_map(drawn)
+        # 256 samples of 64 numbers: the condition of their matrix is below 10, the solution's error some eps times that.
+        bound = 64 * 10 * torch.finfo().eps * a.abs().max().item()
+        print(f"style map off by {(found - a).abs().max().item():.1e} (bound {bound:.1e})")
+        self.assertLess((found - a).abs().max().item(), bound)
 
 
 class EndToEnd(unittest.TestCase):
