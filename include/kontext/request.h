@@ -56,7 +56,9 @@ std::string NameOf(Mode mode);  // "exact", "default", "balanced", "fast"
 // docs/lora.md.
 struct LoraChoice {
   std::string path;
-  float strength = 1.0f;  // 1: as it was trained; 0: not at all; below 0: the other way
+  // 1: as it was trained; 0: not at all; below 0: the other way. None: 1, or what the makers of a
+  // distillation for few steps say.
+  std::optional<float> strength = {};
 };
 
 // Where a run stands after a finished step: enough to go on from there, in another process too,

@@ -63,13 +63,14 @@ Result<std::vector<Edited>> Engine::Edit(const EditRequest& request, EditListene
 
 ModelInfo Engine::model() const {
   const Model& m = *impl_->model;
+  const FewStep* few = m.defaults.few_step;
   return {.name = m.defaults.name,
           .license = m.defaults.license,
           .fingerprint = m.fingerprint,
           .variant = m.variant.text,
           .preferred_sizes = m.defaults.preferred_sizes,
-          .default_steps = m.defaults.steps,
-          .default_guidance = m.defaults.guidance,
+          .default_steps = few ? few->steps : m.defaults.steps,
+          .default_guidance = few ? few->guidance : m.defaults.guidance,
           .t5_tokens = m.t5_tokens.max_length()};
 }
 

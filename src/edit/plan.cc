@@ -153,9 +153,11 @@ Result<EditPlan> PlanEdit(const EditRequest& request, const ModelDefaults& model
   EditPlan plan;
   KX_RETURN_IF_ERROR(CheckMask(request, limits, plan.notes));
   plan.like = &ProfileOf(request.like);
-  plan.steps = request.steps.value_or(plan.like->steps.value_or(model.steps));
+  const FewStep* few = model.few_step;
+  plan.steps = request.steps.value_or(few ? few->steps : plan.like->steps.value_or(model.steps));
   plan.step_plan = PlanSteps(request.mode, plan.steps);
-  plan.guidance = request.guidance.value_or(plan.like->guidance.value_or(model.guidance));
+  plan.guidance =
+      request.guidance.value_or(few ? few->guidance : plan.like->guidance.value_or(model.guidance));
   plan.two_passes = request.negative.has_value() && request.true_cfg > 1.0f;
   plan.seed = request.seed ? *request.seed : DrawSeed();
   for (size_t i = 0; i < request.images.size(); ++i) {

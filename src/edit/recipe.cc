@@ -78,9 +78,11 @@ Result<std::string> MakeRecipe(const EditRequest& request, const EditPlan& plan,
     r["step_plan"] = Text(plan.step_plan);
   r["model"] = {{"name", model.defaults.name}, {"fingerprint", model.fingerprint}};
   for (const auto& lora : model.adapters.files()) {
-    r["loras"].push_back({{"file", std::filesystem::path(lora->adapter.file).filename().string()},
-                          {"sha256", lora->sha256},
-                          {"strength", lora->strength}});
+    Json one = {{"file", std::filesystem::path(lora->adapter.file).filename().string()},
+                {"sha256", lora->sha256},
+                {"strength", lora->strength}};
+    if (lora->few_step != nullptr) one["few_step"] = lora->few_step->name;
+    r["loras"].push_back(std::move(one));
   }
   if (model.adapters.merged() && r.contains("loras")) r["loras_merged"] = true;
   KX_ASSIGN_OR_RETURN(const cpu::CpuFeatures features, cpu::UsableCpuFeatures());

@@ -83,6 +83,19 @@ TEST(Plan, EveryLikeHasItsSizesStepsAndGuidance) {
   EXPECT_EQ(plan(Like::kBfl).steps, 7);
 }
 
+TEST(Plan, ALoraForFewStepsComesBeforeLikeAndAfterTheRequest) {
+  ModelDefaults m = Flux();
+  m.few_step = FewStepOf("Hyper-FLUX.1-dev-16steps-lora.safetensors");
+  EditRequest r;
+  r.like = Like::kBfl;  // 30 steps, guidance 2.5
+  EXPECT_EQ(PlanEdit(r, m, EditLimits{})->steps, 16);
+  EXPECT_EQ(PlanEdit(r, m, EditLimits{})->guidance, 3.5f);
+  r.steps = 7;
+  r.guidance = 2.0f;
+  EXPECT_EQ(PlanEdit(r, m, EditLimits{})->steps, 7);
+  EXPECT_EQ(PlanEdit(r, m, EditLimits{})->guidance, 2.0f);
+}
+
 TEST(Plan, SecondReferenceFollowsTheFirstOnesArea) {
   EditRequest r;
   r.images = {Blank(512, 512), Blank(400, 200)};

@@ -40,12 +40,14 @@ Result<Adapters> Adapters::Open(const std::vector<LoraChoice>& choices, bool mer
   Adapters all;
   all.merge_ = merge;
   for (const LoraChoice& choice : choices) {
-    if (!(std::abs(choice.strength) <= kMaxStrength)) {
-      return Usage("lora {}: strength {}, expected -{} to {}; 1 is as it was trained", choice.path,
-                   choice.strength, kMaxStrength, kMaxStrength);
-    }
     auto open = std::make_unique<OpenAdapter>();
     const std::string path = FileOf(choice.path);
+    open->few_step = FewStepOf(path);
+    open->strength = choice.strength.value_or(open->few_step ? open->few_step->strength : 1.0f);
+    if (!(std::abs(open->strength) <= kMaxStrength)) {
+      return Usage("lora {}: strength {}, expected -{} to {}; 1 is as it was trained", choice.path,
+                   open->strength, kMaxStrength, kMaxStrength);
+    }
     KX_ASSIGN_OR_RETURN(open->file, Checkpoint::Open(path));
     KX_ASSIGN_OR_RETURN(std::string config, ConfigBeside(path));
     KX_ASSIGN_OR_RETURN(open->adapter, ParseAdapter({.tensors = open->file.tensors(),
@@ -54,10 +56,17 @@ Result<Adapters> Adapters::Open(const std::vector<LoraChoice>& choices, bool mer
                                                      .name = path},
                                                     names));
     KX_ASSIGN_OR_RETURN(open->sha256, Sha256OfFile(open->file.files().front()));
-    open->strength = choice.strength;
     all.files_.push_back(std::move(open));
   }
   return all;
+}
+
+const FewStep* Adapters::few_step() const {
+  const FewStep* last = nullptr;
+  for (const auto& file : files_) {
+    if (file->few_step != nullptr && file->strength != 0) last = file->few_step;
+  }
+  return last;
 }
 
 AdaptedSource Adapters::On(TensorSource& base) const {
@@ -73,6 +82,13 @@ std::vector<std::string> Adapters::Notes() const {
     const std::string name = fs::path(a.file).filename().string();
     notes.push_back(fmt::format("{} ({} names, strength {}): {} of {} keys used", name, a.family,
                                 file->strength, a.used, a.keys));
+    if (file->few_step != nullptr && file->few_step == few_step()) {
+      notes.push_back(fmt::format(
+          "{} is {} by its name: {} steps, guidance {} and strength {}, as its makers say, where "
+          "nothing else is asked for",
+          name, file->few_step->name, file->few_step->steps, file->few_step->guidance,
+          file->few_step->strength));
+    }
     if (!a.unused.empty()) {
       notes.push_back(
           fmt::format("{}: not used: {}", name, Listed(a.unused, kMaxListed, ", ", Quoted)));

@@ -10,6 +10,7 @@
 #include "base/status.h"
 #include "io/checkpoint.h"
 #include "kontext/request.h"
+#include "model/few_step.h"
 #include "weights/adapted_source.h"
 
 namespace kontext {
@@ -18,6 +19,7 @@ namespace kontext {
 struct OpenAdapter {
   Adapter adapter;
   float strength = 1;
+  const FewStep* few_step = nullptr;  // null: no distillation for few steps
   std::string sha256;
   Checkpoint file;  // keeps the numbers mapped
 };
@@ -32,6 +34,8 @@ class Adapters {
   AdaptedSource On(TensorSource& base) const;
   const std::vector<std::unique_ptr<OpenAdapter>>& files() const { return files_; }
   bool merged() const { return merge_; }
+  // Of the last one that is a distillation for few steps and on the model at all; null: none is.
+  const FewStep* few_step() const;
   // For people, one line each: "ink.safetensors (kohya LoRA, strength 0.8): 288 of 304 keys used",
   // and what was not used and why.
   std::vector<std::string> Notes() const;

@@ -9,6 +9,7 @@
 #include "base/status.h"
 #include "dit/dit_config.h"
 #include "kontext/request.h"
+#include "model/few_step.h"
 #include "text/clip_encoder.h"
 #include "text/t5_encoder.h"
 #include "vae/vae.h"
@@ -30,6 +31,8 @@ struct ModelDefaults {
   std::vector<Size> preferred_sizes;
   int steps = 28;
   float guidance = 2.5f;
+  // A LoRA put on the model; its steps and guidance come before those of --like and above.
+  const FewStep* few_step = nullptr;
 };
 
 // Each reads one file; a field that is missing or out of range is kBadInput naming file and field.

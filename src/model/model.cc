@@ -120,6 +120,7 @@ Result<std::unique_ptr<Model>> OpenModel(const ModelFiles& files, Ops& ops, int6
        [&](WeightVisitor& v) { VisitDit(m.dit_config, m.dit, v); }},
   };
   KX_ASSIGN_OR_RETURN(m.adapters, OpenAdapters(files, networks));
+  m.defaults.few_step = m.adapters.few_step();
   for (const Network& network : networks) {
     const bool text = network.part == Part::kClip || network.part == Part::kT5;
     const bool in_place = text || !CopiesFit(network, ops, memory_limit);

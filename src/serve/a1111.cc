@@ -126,10 +126,9 @@ Json Loras(Exchange& x) {
   for (const LoraChoice& lora : x.queue.options().engine.loras) {
     const std::string file = lora.path.substr(lora.path.rfind('/') + 1);
     const std::string name = file.substr(0, file.rfind('.'));
-    list.push_back({{"name", name},
-                    {"alias", name},
-                    {"path", file},
-                    {"metadata", {{"strength", lora.strength}, {"loaded", true}}}});
+    Json metadata = {{"loaded", true}};
+    if (lora.strength) metadata["strength"] = *lora.strength;
+    list.push_back({{"name", name}, {"alias", name}, {"path", file}, {"metadata", metadata}});
   }
   return list;
 }
