@@ -3,6 +3,7 @@
 #include <array>
 
 #include "base/status.h"
+#include "serve/picture_reader.h"
 #include "serve/picture_source.h"
 
 namespace kontext::serve {
@@ -108,6 +109,7 @@ void ReadImages(Reader& reader, const EditLimits& limits, const ServeOptions& op
   if (mask == nullptr) return;
   auto bytes = source.Read(*mask, reader.sound());
   if (!bytes.ok()) return reader.Wrong("mask", bytes.message());
+  if (*bytes && (**bytes).empty()) return reader.Wrong("mask", "is empty");
   draft.mask = (*std::move(bytes)).value_or("");
 }
 
@@ -157,15 +159,16 @@ std::vector<FieldError> CheckPictures(const Draft& draft, const EditLimits& limi
   std::vector<FieldError> errors;
   if (std::ssize(draft.pictures) > limits.max_images)
     return {{"images", fmt::format("at most {} pictures", limits.max_images)}};
+  const PictureReader reader;
   for (size_t i = 0; i < draft.pictures.size(); ++i) {
     const std::string name = fmt::format("images[{}]", i);
-    const auto picture = DecodePictureBytes(draft.pictures[i], name);
+    const auto picture = reader.Read(draft.pictures[i], name);
     if (!picture.ok()) errors.push_back({name, picture.message()});
   }
   if (draft.mask.empty()) return errors;
   if (draft.pictures.empty() && !draft.fields.contains("turn"))
     errors.push_back({"mask", "needs a picture"});
-  const auto picture = DecodePictureBytes(draft.mask, "mask", true);
+  const auto picture = reader.Read(draft.mask, "mask", true);
   const Status status = picture.ok() ? MaskFromPixels(picture->pixels).status() : picture.status();
   if (!status.ok()) errors.push_back({"mask", status.message()});
   return errors;
