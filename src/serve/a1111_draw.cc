@@ -79,14 +79,8 @@ void ReadPictures(A1111Fields& in, Order& order, const EditLimits& limits) {
                     "value_error.list.max_items");
   for (const auto& [name, text] : named) {
     order.draft.pictures.push_back(Bytes(in, name, text));
-    const auto picture = DecodePictureBytes(order.draft.pictures.back(), name);
+    const auto picture = PictureReader().Read(order.draft.pictures.back(), name);
     if (!picture.ok()) in.Wrong(name, picture.message(), "value_error.image");
-    if (!picture.ok() || order.draft.mask.empty() || order.draft.pictures.size() > 1) continue;
-    const auto mask = DecodePictureBytes(order.draft.mask, "mask");
-    const double aspects = double{1} * mask->pixels.width * picture->pixels.height /
-                           (double{1} * mask->pixels.height * picture->pixels.width);
-    if (aspects < 0.99 || aspects > 1.01)
-      in.Wrong("mask", "the mask's aspect is not that of init_images[0]", "value_error.image");
   }
 }
 

@@ -24,9 +24,9 @@ constexpr int kMostParts = 64;
 constexpr int64_t kMostValues = int64_t{1} << 20;  // of a JSON body
 constexpr int64_t kMostBodies = 4;                 // of the largest that are held at once
 constexpr int64_t kSmallBody = int64_t{1} << 16;   // is always taken
-constexpr int kMostStaying = 300;   // of the server's threads
+constexpr int kMostStaying = 300;                  // of the server's threads
 std::atomic<int> staying = 0;
-std::atomic<int64_t> held_bytes = 0;               // of bodies of all requests
+std::atomic<int64_t> held_bytes = 0;  // of bodies of all requests
 
 std::vector<std::string> Split(std::string text, char at) {
   std::vector<std::string> parts;

@@ -214,7 +214,9 @@ void AnswerStream(Exchange& x, const Wish& wish, StoredEdit edit) {
     x.queue.WaitForChange(edit.id, live.version, 1);
   }
   if (edit.state != "ready")
-    return event("error", {{"error", {{"message", edit.error_message}, {"code", edit.state == "moderated" ? kModerated : edit.state}}}});
+    return event("error", {{"error",
+                            {{"message", edit.error_message},
+                             {"code", edit.state == "moderated" ? kModerated : edit.state}}}});
   const auto usage = Usage(x, edit, 1);
   if (!usage.ok()) return;
   for (const StoredImage& image : edit.images) {

@@ -259,7 +259,8 @@ Status Run(const ServeOptions& o, const std::atomic<bool>& stop) {
     return Usage("--review with --keys: say who may review with --reviewer-keys");
   for (const std::string& filter : {o.filter_before, o.filter_after}) {
     if (!IsFilterUrl(filter)) continue;
-    if (const auto target = FilterTarget(filter); !target.ok()) return Usage("{}", target.message());
+    if (const auto target = FilterTarget(filter); !target.ok())
+      return Usage("{}", target.message());
   }
   if (o.certificate.empty() != o.private_key.empty())
     return Usage("--certificate and --private-key come together");

@@ -35,7 +35,7 @@ class Case:
 # ---- Answers and their judge
 
 
-def exchange(port, raw, half_close=False, seconds=60):
+def exchange(port, raw, half_close=False, seconds=120):
     """(status, {header: value}, body) of the first answer, or None where the connection ended without one."""
     with socket.create_connection(("127.0.0.1", port), timeout=seconds) as connection:
         try:
@@ -147,7 +147,7 @@ APIS = [
          "aspect_ratio": "choice", "prompt_upsampling": "flag", "safety_tolerance": "integer", "output_format": "choice",
          "webhook_url": "choice", "steps": "integer", "guidance": "number"},
         others=("/v1/flux-kontext-max", "/v1/flux-kontext"),
-        traversal=(("GET", "/v1/samples/..%2f..%2fsecret?expires=9999999999&signature=00", {403}), ("GET", "/v1/samples/a.png", {403}))),
+        traversal=(("GET", "/v1/samples/..%2f..%2fsecret?expires=9999999999&signature=00", {403, 404}), ("GET", "/v1/samples/a.png", {403}))),
     Api("openai", "/v1/images/edits", {"prompt": SECRET, "images": [{"image_url": "data:image/png;base64," + PICTURE}], "steps": 1}, 400, 400,
         {"prompt": "text", "n": "integer", "size": "choice", "output_format": "choice", "stream": "flag", "partial_images": "integer",
          "seed": "integer", "steps": "integer", "guidance": "number", "images": "choice", "mask": "choice"},
@@ -235,9 +235,9 @@ def framing_cases(api):
     yield case("length 0", request("POST", path, b"", {"Content-Length": "0"}), empty)
     yield case("length of a tebibyte", request("POST", path, b"x", {"Content-Length": str(1 << 40)}), large)
     yield case("a body over the limit", request("POST", path, b" " * (MOST_BODY + 1)), large)
-    for length in ("-1", "+5"):
+    for length in ("-1", "+5", ""):
         yield case(f"length {length!r}", request("POST", path, body, {"Content-Length": length}), {400})
-    for length in ("abc", "1e3", "0x10", "9" * 40, "5, 5", ""):  # told before the path is looked at
+    for length in ("abc", "1e3", "0x10", "9" * 40, "5, 5"):  # told before the path is looked at
         yield Case("native", f"framing: length {length!r}", request("POST", path, body, {"Content-Length": length}))
     yield case("two lengths", request("POST", path, body).replace(b"\r\n", b"\r\nContent-Length: 5\r\n", 1), {400})
     yield case("a length and chunks", request("POST", path, body, {"Transfer-Encoding": "chunked"}), {400})
@@ -276,7 +276,8 @@ def field_cases(api):
                 graph = json.dumps(kontext(steps=1, seed=7))
                 old = json.dumps(kontext(steps=1, seed=7)[name]["inputs"][field_name])
                 body = '{"prompt": ' + graph.replace(f'"{field_name}": {old}', f'"{field_name}": {value}', 1) + "}"
-                yield Case(api.name, f"node {name}, {field_name}: {value[:40]}", request("POST", api.path, body.encode()), {400})
+                as_text = kind == "text" and value in ("3", "true")  # ComfyUI itself makes text of them
+                yield Case(api.name, f"node {name}, {field_name}: {value[:40]}", request("POST", api.path, body.encode()), {400}, sound=as_text)
 
 
 def picture_cases(api):
@@ -365,7 +366,7 @@ def head_cases():
     yield case("no HTTP", b"hello\r\n\r\n", half_close=True)
     yield case("zeros", bytes(5000), half_close=True)
     yield case("nothing", b"", half_close=True)
-    yield case("cut in the head", get, half_close=True)
+    yield case("cut in the head", get, half_close=True, sound=True)  # POCO takes the end for the empty line; a body would be missed
     yield case("TLS", bytes.fromhex("16030100f8010000f40303") + bytes(240), half_close=True)
     yield case("HTTP/2", b"PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n", (400, 403, 404, 405, 505))
     yield case("HTTP/9.9", b"GET /v1/model HTTP/9.9\r\nHost: localhost\r\n\r\n", (400, 505), sound=True)

@@ -9,7 +9,7 @@ import threading
 import time
 import unittest
 
-from hostile_table import APIS, MOST_BODY, SECRET, Case, cases, exchange, faults, request, websocket_frames
+from hostile_table import APIS, HOSTILE, MOST_BODY, SECRET, Case, cases, exchange, faults, request, websocket_frames
 from plain_websocket import WebSocket
 from serve_comfy import form, kontext
 from served import PICTURE, Served
@@ -125,7 +125,7 @@ class Hostile(Served):
         large = request("POST", "/v1/edits", json.dumps({"prompt": "x", "images": ["A" * (MOST_BODY - 1000)]}).encode())
         many = request("POST", "/v1/edits", (b'{"a":[' + b"0," * (MOST_BODY // 2 - 10) + b"0]}"))
         bomb = request("POST", "/v1/edits", json.dumps({"prompt": "x", "images": [
-            base64.b64encode(open(os.path.join(os.environ["KONTEXT_SOURCE"], "tests/data/pictures/hostile/png_bomb.png"), "rb").read()).decode()]}).encode())
+            base64.b64encode((HOSTILE / "png_bomb.png").read_bytes()).decode()]}).encode())
         held = []
         for _ in range(12):
             for raw in (large, many, bomb) * 3:
