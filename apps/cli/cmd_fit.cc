@@ -3,15 +3,12 @@
 
 #include <cstdio>
 #include <memory>
-#include <nlohmann/json.hpp>
 
 #include "cli/commands.h"
 #include "kontext/fit.h"
 
 namespace kontext::cli {
 namespace {
-
-using Json = nlohmann::ordered_json;
 
 struct FitFlags {
   EngineFlags engine;
@@ -32,36 +29,6 @@ std::string Duration(double seconds) {
   if (seconds < 600) return fmt::format("{:.0f} s", seconds);
   if (seconds < 5400) return fmt::format("{:.0f} min", seconds / 60);
   return fmt::format("{:.1f} h", seconds / 3600);
-}
-
-Json ToJson(const Fit& f) {
-  Json rows = Json::array();
-  for (const FitRow& r : f.rows) {
-    rows.push_back({{"mode", r.mode},
-                    {"encoding", r.encoding},
-                    {"width", r.size.width},
-                    {"height", r.size.height},
-                    {"anonymous_bytes", r.anonymous_bytes},
-                    {"weight_bytes", r.weight_bytes},
-                    {"disk_bytes", r.disk_bytes},
-                    {"verdict", r.verdict},
-                    {"read_bytes_per_step", r.read_bytes_per_step},
-                    {"seconds_per_step", r.seconds_per_step},
-                    {"seconds_per_edit", r.seconds_per_edit}});
-  }
-  return {{"model", f.model},
-          {"machine", f.machine},
-          {"computed", f.computed},
-          {"source", f.source},
-          {"memory_bytes", f.memory_bytes},
-          {"linear_gops", f.linear_rate * 1e-9},
-          {"int8_gops", f.int8_rate * 1e-9},
-          {"attention_gops", f.attention_rate * 1e-9},
-          {"int8_attention_gops", f.int8_attention_rate * 1e-9},
-          {"error", f.error},
-          {"calibration_seconds", f.seconds},
-          {"steps", f.steps},
-          {"rows", rows}};
 }
 
 void Print(const Fit& f) {
@@ -108,7 +75,7 @@ int RunFit(FitFlags& f) {
   const Result<Fit> fit = FitMachine(f.options);
   if (!fit.ok()) return Report(fit.status());
   if (f.json) {
-    std::printf("%s\n", ToJson(*fit).dump(2).c_str());
+    std::printf("%s\n", FitJson(*fit).c_str());
   } else {
     Print(*fit);
   }

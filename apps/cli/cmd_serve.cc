@@ -76,11 +76,14 @@ void AddServe(CLI::App& app, Action& action) {
   c->add_option("--max-body", o.max_body_bytes, "Bytes of a request")
       ->check(CLI::Range(int64_t{1} << 10, int64_t{1} << 31));
   c->add_option("--keep", flags->keep, "Of pictures, as 10GiB; the oldest ended edits go first");
-  c->add_option("--filter-before", o.filter_before, "Program that sees each prompt first");
-  c->add_option("--filter-after", o.filter_after, "Program that sees each picture first");
+  c->add_option("--filter-before", o.filter_before, "Program or URL that sees each prompt first");
+  c->add_option("--filter-after", o.filter_after, "Program or URL that sees each picture first");
   c->add_flag("--review", o.review, "Hold each picture until somebody approves it, at /review");
   c->add_option("--reviewer-keys", o.reviewer_keys,
                 "File with the keys of those who may review; needed with --review and --keys");
+  c->add_option("--review-wait", o.review_wait_seconds,
+                "Seconds that OpenAI's and A1111's requests wait for a reviewer")
+      ->check(CLI::Range(0, 86400));
   c->add_option("--webhook-host", o.webhook_hosts,
                 "Host that webhooks may go to; * and *.NAME mean public addresses only");
   c->add_option("--image-host", o.image_hosts,

@@ -51,6 +51,8 @@ struct Fit {
   std::vector<FitRow> rows;
 };
 Result<Fit> FitMachine(const FitOptions& options);
+// One object, for `kontext fit --json` and /v1/fit: docs/openapi.json describes it.
+std::string FitJson(const Fit& fit);
 
 }  // namespace kontext
 

@@ -43,10 +43,6 @@ struct LoadedPicture {
 };
 // PNG, JPEG or WebP, told by content.
 Result<LoadedPicture> LoadPicture(const std::string& path, bool keep_alpha = false);
-// The same from and to the bytes of a file; `name` is for messages.
-Result<LoadedPicture> ReadPictureBytes(std::string_view bytes, const std::string& name,
-                                       bool keep_alpha = false);
-Result<std::string> PngBytes(const Edited& edited);
 // A mask from a picture (docs/masks.md): of a file without transparent pixels, white may change and
 // black stays; of one with some, transparent may change and opaque stays, and colours do not count.
 // kBadInput where both readings make sense: the visible part white, the rest transparent.
@@ -56,9 +52,10 @@ Result<Mask> LoadMask(const std::string& path);
 // only by a complete new one.
 Status SavePicture(const std::string& path, const Edited& edited);
 // The same without a file. `what` names the bytes in messages; `extension` is ".png", ".jpg",
-// ".webp".
-Result<LoadedPicture> DecodePictureBytes(const std::string& bytes, const std::string& what,
-                                         bool keep_alpha = false);
+// ".webp". Files of more than `max_pixels` are refused before they are decoded; 0: the limit of
+// LoadPicture.
+Result<LoadedPicture> DecodePictureBytes(std::string_view bytes, const std::string& what,
+                                         bool keep_alpha = false, int64_t max_pixels = 0);
 Result<std::string> EncodePictureBytes(const Edited& edited, const std::string& extension);
 // By Lanczos, as Pillow does it.
 Result<Pixels> ScalePicture(const Pixels& picture, Size size);

@@ -24,9 +24,10 @@ struct ServeOptions {
   int max_waiting = 200, max_waiting_per_key = 24;
   int64_t max_body_bytes = int64_t{64} << 20;
   int64_t keep_bytes = int64_t{10} << 30;   // of pictures; the oldest ended edits go first
-  std::string filter_before, filter_after;  // programs; see docs/serve.md
+  std::string filter_before, filter_after;  // programs or URLs; see docs/serve.md
   bool review = false;                      // hold each picture for a reviewer
   std::vector<std::string> reviewer_keys;   // files as `keys`; needed with both
+  int review_wait_seconds = 600;            // of requests that are answered with the picture
   std::vector<std::string> webhook_hosts;   // that webhooks may go to; none: no webhooks
   std::vector<std::string> image_hosts;     // that pictures may be fetched from; none: none
   std::function<void(const std::string& line)> log;       // one JSON object a line

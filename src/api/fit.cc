@@ -17,6 +17,7 @@
 #include "edit/plan.h"
 #include "edit/sizes.h"
 #include "edit/step_plan.h"
+#include "io/json.h"
 #include "model/flux_kontext.h"
 #include "model/parts.h"
 #include "tensor/packed_int8.h"
@@ -342,6 +343,38 @@ Result<Fit> FitHere(const FitOptions& o) {
 
 Result<Fit> FitMachine(const FitOptions& options) {
   return Guard([&] { return FitHere(options); });
+}
+
+std::string FitJson(const Fit& f) {
+  using Ordered = nlohmann::ordered_json;
+  Ordered rows = Ordered::array();
+  for (const FitRow& r : f.rows) {
+    rows.push_back({{"mode", r.mode},
+                    {"encoding", r.encoding},
+                    {"width", r.size.width},
+                    {"height", r.size.height},
+                    {"anonymous_bytes", r.anonymous_bytes},
+                    {"weight_bytes", r.weight_bytes},
+                    {"disk_bytes", r.disk_bytes},
+                    {"verdict", r.verdict},
+                    {"read_bytes_per_step", r.read_bytes_per_step},
+                    {"seconds_per_step", r.seconds_per_step},
+                    {"seconds_per_edit", r.seconds_per_edit}});
+  }
+  const Ordered all = {{"model", f.model},
+                       {"machine", f.machine},
+                       {"computed", f.computed},
+                       {"source", f.source},
+                       {"memory_bytes", f.memory_bytes},
+                       {"linear_gops", f.linear_rate * 1e-9},
+                       {"int8_gops", f.int8_rate * 1e-9},
+                       {"attention_gops", f.attention_rate * 1e-9},
+                       {"int8_attention_gops", f.int8_attention_rate * 1e-9},
+                       {"error", f.error},
+                       {"calibration_seconds", f.seconds},
+                       {"steps", f.steps},
+                       {"rows", rows}};
+  return all.dump(2, ' ', false, Ordered::error_handler_t::replace);
 }
 
 }  // namespace kontext

@@ -1,5 +1,6 @@
 // kontext.h's pictures over io/.
 #include "api/guard.h"
+#include "io/atomic_file.h"
 #include "io/picture.h"
 #include "io/resize.h"
 #include "kontext/kontext.h"
@@ -11,16 +12,6 @@ Result<LoadedPicture> LoadPicture(const std::string& path, bool keep_alpha) {
   return LoadedPicture{std::move(d.pixels), std::move(d.notes), std::move(d.recipe)};
 }
 
-Result<LoadedPicture> ReadPictureBytes(std::string_view bytes, const std::string& name,
-                                       bool keep_alpha) {
-  KX_ASSIGN_OR_RETURN(DecodedPicture d, DecodePicture(bytes, name, keep_alpha));
-  return LoadedPicture{std::move(d.pixels), std::move(d.notes), std::move(d.recipe)};
-}
-
-Result<std::string> PngBytes(const Edited& edited) {
-  return EncodePicture(edited.picture, PictureFormat::kPng, edited.recipe);
-}
-
 Status SavePicture(const std::string& path, const Edited& edited) {
   KX_ASSIGN_OR_RETURN(const PictureFormat format, FormatOfPath(path));
   KX_ASSIGN_OR_RETURN(const std::string bytes,
@@ -28,10 +19,12 @@ Status SavePicture(const std::string& path, const Edited& edited) {
   return WriteFileAtomically(path, bytes);
 }
 
-Result<LoadedPicture> DecodePictureBytes(const std::string& bytes, const std::string& what,
-                                         bool keep_alpha) {
+Result<LoadedPicture> DecodePictureBytes(std::string_view bytes, const std::string& what,
+                                         bool keep_alpha, int64_t max_pixels) {
+  PictureLimits limits;
+  if (max_pixels > 0) limits.max_pixels = max_pixels;
   return Guard([&]() -> Result<LoadedPicture> {
-    KX_ASSIGN_OR_RETURN(DecodedPicture d, DecodePicture(bytes, what, keep_alpha));
+    KX_ASSIGN_OR_RETURN(DecodedPicture d, DecodePicture(bytes, what, keep_alpha, limits));
     return LoadedPicture{std::move(d.pixels), std::move(d.notes), std::move(d.recipe)};
   });
 }

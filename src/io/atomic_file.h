@@ -33,6 +33,9 @@ class AtomicFile {
   int fd_ = -1;
 };
 
+// Opens, appends and commits. On any failure the old file at `path` is untouched.
+Status WriteFileAtomically(const std::string& path, std::string_view bytes);
+
 // `path` could not be written ("cannot be created"), with `error` of the system: kNoSpace if there
 // is no room, else kBadInput.
 Status CannotWrite(const std::string& path, const std::string& what, int error);

@@ -43,10 +43,6 @@ Result<PictureFormat> FormatOfPath(const std::string& path);
 Result<std::string> EncodePicture(const Pixels& pixels, PictureFormat format,
                                   const std::string& recipe);
 
-// Writes beside `path` under a temporary name, syncs, renames; on any failure the old file at
-// `path` is untouched and the temporary one is gone. kNoSpace when the disk is full.
-Status WriteFileAtomically(const std::string& path, std::string_view bytes);
-
 }  // namespace kontext
 
 #endif  // KONTEXT_IO_PICTURE_H_

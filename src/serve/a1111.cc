@@ -8,6 +8,7 @@
 
 #include "base/status.h"
 #include "serve/base64.h"
+#include "serve/picture_reader.h"
 #include "serve/ram.h"
 
 namespace kontext::serve {
@@ -98,7 +99,7 @@ void SendPngInfo(Exchange& x) {
   if (!body.is_object()) in.Wrong("", "value is not a valid dict", "type_error.dict");
   const std::string text = body.is_object() ? in.Text("image", SIZE_MAX) : "";
   const auto bytes = FromBase64(text);
-  const auto picture = DecodePictureBytes(bytes.value_or(""), "image");
+  const auto picture = PictureReader().Read(bytes.value_or(""), "image");
   if (!picture.ok()) in.Wrong("image", "Invalid image", "value_error.image");
   if (!in.sound()) return x.Send(422, {{"detail", in.detail()}});
   const auto recipe = ParseJson(picture->recipe, "the recipe");
@@ -183,7 +184,14 @@ bool IsNotOffered(const std::string& name) {
   return false;
 }
 
-bool Post(Exchange& x, const std::string& name) {
+bool IsPost(const std::string& name) {
+  for (const char* known : {"txt2img", "img2img", "interrupt", "skip", "options", "png-info"}) {
+    if (name == known) return true;
+  }
+  return name.starts_with("refresh-") || name == "reload-checkpoint" || IsNotOffered(name);
+}
+
+void Post(Exchange& x, const std::string& name) {
   if (name == "txt2img" || name == "img2img") {
     A1111Draw(x, name == "img2img");
   } else if (name == "interrupt" || name == "skip") {
@@ -194,12 +202,9 @@ bool Post(Exchange& x, const std::string& name) {
     SendPngInfo(x);
   } else if (name.starts_with("refresh-") || name == "reload-checkpoint") {
     x.Send(200, nullptr);  // the one model is always loaded, and nothing else can appear
-  } else if (IsNotOffered(name)) {
-    x.Fail(501, "NotOffered", name + " is not offered by this server");
   } else {
-    return false;
+    x.Fail(501, "NotOffered", name + " is not offered by this server");
   }
-  return true;
 }
 
 std::string Text(const Json& value) {
@@ -271,15 +276,19 @@ bool A1111(Exchange& x) {
   if (x.path.size() < 3 || x.path[0] != "sdapi" || x.path[1] != "v1") return false;
   std::string name = x.path[2];
   for (size_t i = 3; i < x.path.size(); ++i) name += "/" + x.path[i];
-  if (x.method == "POST") return Post(x, name);
-  if (x.method != "GET") return false;
-  if (name == "progress") {
-    SendProgress(x);
-    return true;
-  }
+  const bool post = IsPost(name);
+  if (post) x.Allow("POST");
   const Json list = ListOf(x, name);
-  if (list.is_null()) return false;
-  x.Send(200, list);
+  if (!list.is_null() || name == "progress") x.Allow("GET");
+  if (x.method == "POST" && post) {
+    Post(x, name);
+  } else if (x.method == "GET" && name == "progress") {
+    SendProgress(x);
+  } else if (x.method == "GET" && !list.is_null()) {
+    x.Send(200, list);
+  } else {
+    return false;
+  }
   return true;
 }
 

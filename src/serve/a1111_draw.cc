@@ -6,6 +6,7 @@
 #include "base/status.h"
 #include "serve/a1111.h"
 #include "serve/base64.h"
+#include "serve/picture_reader.h"
 
 namespace kontext::serve {
 namespace {
@@ -38,7 +39,8 @@ void ReadMask(A1111Fields& in, Order& order) {
   const std::string text = in.Text("mask", SIZE_MAX);
   if (text.empty()) return;
   const std::string bytes = Bytes(in, "mask", text);
-  auto mask = DecodePictureBytes(bytes, "mask", true);
+  const PictureReader reader;
+  auto mask = reader.Read(bytes, "mask", true);
   if (!mask.ok()) return in.Wrong("mask", mask.message(), "value_error.image");
   Pixels& p = mask->pixels;
   const auto channels = static_cast<size_t>(p.channels);
@@ -77,14 +79,8 @@ void ReadPictures(A1111Fields& in, Order& order, const EditLimits& limits) {
                     "value_error.list.max_items");
   for (const auto& [name, text] : named) {
     order.draft.pictures.push_back(Bytes(in, name, text));
-    const auto picture = DecodePictureBytes(order.draft.pictures.back(), name);
+    const auto picture = PictureReader().Read(order.draft.pictures.back(), name);
     if (!picture.ok()) in.Wrong(name, picture.message(), "value_error.image");
-    if (!picture.ok() || order.draft.mask.empty() || order.draft.pictures.size() > 1) continue;
-    const auto mask = DecodePictureBytes(order.draft.mask, "mask");
-    const double aspects = double{1} * mask->pixels.width * picture->pixels.height /
-                           (double{1} * mask->pixels.height * picture->pixels.width);
-    if (aspects < 0.99 || aspects > 1.01)
-      in.Wrong("mask", "the mask's aspect is not that of init_images[0]", "value_error.image");
   }
 }
 
@@ -289,8 +285,8 @@ void A1111Draw(Exchange& x, bool img2img) {
   if (!x.ReadJson(order.body) || !Read(x, order)) return;
   order.draft.body_hash = HashOf(order.body.dump(-1, ' ', true, Json::error_handler_t::replace));
   StoredEdit edit;
-  if (!x.Submit(order.draft, edit)) return;
-  const auto done = x.queue.WaitForEnd(edit.id);
+  if (!x.Stay() || !x.Submit(order.draft, edit)) return;
+  const auto done = x.queue.WaitForEnd(edit.id, [&] { return x.ClientLeft(); });
   if (!done.ok()) return x.Fail(503, "RuntimeError", done.message());
   // A1111 answers an interrupted request with what it has.
   if (done->state != "ready" && done->state != "cancelled")

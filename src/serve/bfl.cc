@@ -37,7 +37,7 @@ void Refuse(Exchange& x, const char* where, const std::vector<FieldError>& error
 void Create(Exchange& x) {
   std::string text;
   if (!x.ReadBody(text)) return;
-  const auto body = ParseJson(text, "the body");
+  const auto body = x.ParseBody(text);
   if (!body.ok()) return Refuse(x, "body", {{"", body.message()}});
   Draft draft;
   const auto errors = ReadBflFields(x, *body, draft);

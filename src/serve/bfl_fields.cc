@@ -5,6 +5,7 @@
 
 #include "serve/bfl.h"
 #include "serve/outbound.h"
+#include "serve/picture_reader.h"
 #include "serve/picture_source.h"
 
 namespace kontext::serve {
@@ -32,7 +33,7 @@ void ReadPictures(const Exchange& x, const Json& body, Draft& draft,
     auto bytes = source.Read(*value, errors.empty());
     if (bytes.ok() && !*bytes) continue;  // of a request that is refused anyway
     const auto picture =
-        bytes.ok() ? DecodePictureBytes(**bytes, name) : Result<LoadedPicture>(bytes.status());
+        bytes.ok() ? PictureReader().Read(**bytes, name) : Result<LoadedPicture>(bytes.status());
     if (!picture.ok()) errors.push_back({name, picture.message()});
     if (picture.ok()) draft.pictures.push_back(**std::move(bytes));
   }

@@ -218,7 +218,7 @@ void Unqueue(Exchange& x) {
 void Interrupt(Exchange& x) {
   std::string body;
   if (!x.ReadBody(body)) return;
-  const auto json = ParseJson(body, "the body");
+  const auto json = x.ParseBody(body);
   const std::string id = json.ok() && json->is_object() ? ComfyText(*json, "prompt_id") : "";
   auto running = Running(x);
   if (const auto named = Own(x, id); named && named->state == "review") running = named;
@@ -346,6 +346,26 @@ bool Post(Exchange& x, const std::string& what, const std::string& rest) {
 
 }  // namespace
 
+// Which methods take a path of ComfyUI's.
+constexpr std::array<std::pair<const char*, const char*>, 17> kMethods = {
+    {{"GET", "prompt"},
+     {"POST", "prompt"},
+     {"GET", "history"},
+     {"POST", "history"},
+     {"GET", "queue"},
+     {"POST", "queue"},
+     {"GET", "view"},
+     {"POST", "upload"},
+     {"POST", "interrupt"},
+     {"GET", "object_info"},
+     {"GET", "embeddings"},
+     {"GET", "extensions"},
+     {"GET", "models"},
+     {"GET", "features"},
+     {"POST", "free"},
+     {"GET", "ws"},
+     {"GET", "system_stats"}}};
+
 std::string ComfyText(const Json& object, const char* name) {
   const Json value = object.value(name, Json());
   return value.is_string() ? value.get<std::string>() : "";
@@ -354,12 +374,8 @@ std::string ComfyText(const Json& object, const char* name) {
 bool IsComfyRoute(const Exchange& x) {
   const size_t at = !x.path.empty() && x.path[0] == "api" ? 1 : 0;
   if (x.path.size() <= at || x.path.size() > at + 2) return false;
-  for (const char* known :
-       {"prompt", "upload", "history", "view", "queue", "interrupt", "object_info", "system_stats",
-        "embeddings", "extensions", "models", "features", "free", "ws"}) {
-    if (x.path[at] == known) return true;
-  }
-  return false;
+  return std::any_of(kMethods.begin(), kMethods.end(),
+                     [&](const auto& known) { return x.path[at] == known.second; });
 }
 
 Json ComfyError(const std::string& code, const std::string& message) {
@@ -372,6 +388,9 @@ bool ComfyUi(Exchange& x) {
   if (!IsComfyRoute(x)) return false;
   const size_t at = x.path[0] == "api" ? 1 : 0;
   const std::string rest = x.path.size() > at + 1 ? x.path[at + 1] : "";
+  for (const auto& [method, known] : kMethods) {
+    if (x.path[at] == known) x.Allow(method);
+  }
   if (x.method == "GET") return Get(x, x.path[at], rest);
   return x.method == "POST" && Post(x, x.path[at], rest);
 }

@@ -10,6 +10,7 @@
 #include <vector>
 
 #include "serve/exchange.h"
+#include "serve/picture_reader.h"
 
 namespace kontext::serve {
 
@@ -87,6 +88,7 @@ class ComfyPictures {
                                 bool center);
   bool Afford(const std::string& id, int64_t width, int64_t height);
 
+  PictureReader reader_;  // its turn is for all pictures of the graph
   ComfyGraph& graph_;
   ComfyFiles& files_;
   std::vector<Size> preferred_;

@@ -6,6 +6,7 @@
 #include <mutex>
 
 #include "base/status.h"
+#include "io/atomic_file.h"
 #include "serve/comfy.h"
 
 namespace kontext::serve {
@@ -117,14 +118,9 @@ Result<ComfyName> ComfyFiles::Write(ComfyName name, const std::string& bytes, bo
     if (copy == kMostCopies) return BadInput("{} files have this name", kMostCopies);
     name.file = fmt::format("{} ({}){}", asked.substr(0, dot), copy, asked.substr(dot));
   }
-  const fs::path beside = folder / ("." + RandomHex(16));
-  std::ofstream out(beside, std::ios::binary);
-  out << bytes;
-  out.close();
-  if (out.good()) fs::rename(beside, folder / name.file, error);
-  if (out.good() && !error) return name;
-  fs::remove(beside, error);
-  return NoSpace("{}: the file cannot be written", name.file);
+  if (!WriteFileAtomically((folder / name.file).string(), bytes).ok())
+    return NoSpace("{}: the file cannot be written", name.file);
+  return name;
 }
 
 Json ComfyFiles::List() {

@@ -94,8 +94,8 @@ std::optional<Pixels> ComfyPictures::Load(const std::string& id, bool keep_alpha
   const ComfyName name =
       ComfyFiles::Parse(text, graph_.ClassOf(id) == "LoadImageOutput" ? "output" : "input");
   const auto bytes = files_.Read(name);
-  auto picture = bytes.ok() ? DecodePictureBytes(*bytes, "image", true)
-                            : Result<LoadedPicture>(bytes.status());
+  auto picture =
+      bytes.ok() ? reader_.Read(*bytes, "image", true) : Result<LoadedPicture>(bytes.status());
   if (!picture.ok()) {
     graph_.Wrong(id, "image", "custom_validation_failed", "Custom validation failed for node",
                  "image - Invalid image file: " + text.substr(0, 200));

@@ -8,12 +8,13 @@ namespace kontext::serve {
 namespace {
 
 // The transparency of `drawn`, on the colours of the picture it was drawn for.
-Result<std::string> Masked(Exchange& x, const Json& original, const std::string& drawn) {
+Result<std::string> Masked(Exchange& x, const PictureReader& reader, const Json& original,
+                           const std::string& drawn) {
   const ComfyName name{ComfyText(original, "filename"), ComfyText(original, "subfolder"),
                        original.contains("type") ? ComfyText(original, "type") : "output"};
   KX_ASSIGN_OR_RETURN(const std::string bytes, ComfyFiles(x.queue, x.owner).Read(name));
-  KX_ASSIGN_OR_RETURN(LoadedPicture picture, DecodePictureBytes(bytes, "original_ref", true));
-  KX_ASSIGN_OR_RETURN(const LoadedPicture mask, DecodePictureBytes(drawn, "image", true));
+  KX_ASSIGN_OR_RETURN(LoadedPicture picture, reader.Read(bytes, "original_ref", true));
+  KX_ASSIGN_OR_RETURN(const LoadedPicture mask, reader.Read(drawn, "image", true));
   const Pixels& from = picture.pixels;
   const Pixels& alpha = mask.pixels;
   if (alpha.width != from.width || alpha.height != from.height)
@@ -54,13 +55,14 @@ void ComfyUpload(Exchange& x, bool mask) {
     }
   }
   const auto refuse = [&](const Status& why) { x.Fail(400, "bad_upload", why.message()); };
-  const auto picture = DecodePictureBytes(bytes, "image");
-  if (!picture.ok()) return refuse(picture.status());
+  const PictureReader reader;
+  const Status picture = reader.Read(bytes, "image").status();
+  if (!picture.ok()) return refuse(picture);
   if (mask) {
-    const auto about = ParseJson(original, "original_ref");
+    const auto about = x.ParseBody(original, "original_ref");
     if (!about.ok() || !about->is_object())
       return x.Fail(400, "bad_upload", "original_ref must be an object with filename");
-    auto masked = Masked(x, *about, bytes);
+    auto masked = Masked(x, reader, *about, bytes);
     if (!masked.ok()) return refuse(masked.status());
     bytes = std::move(*masked);
   }
@@ -75,7 +77,8 @@ namespace {
 Result<std::string> Changed(const std::string& bytes, const std::string& preview,
                             const std::string& channel) {
   if (preview.empty() && channel != "rgb" && channel != "a") return bytes;
-  KX_ASSIGN_OR_RETURN(LoadedPicture picture, DecodePictureBytes(bytes, "the picture", true));
+  const PictureReader reader;
+  KX_ASSIGN_OR_RETURN(LoadedPicture picture, reader.Read(bytes, "the picture", true));
   const Pixels& from = picture.pixels;
   Pixels out = WithoutAlpha(from);
   if (channel == "a" && preview.empty()) {

@@ -1,8 +1,10 @@
 #include "serve/draft.h"
 
+#include <algorithm>
 #include <array>
 
 #include "base/status.h"
+#include "serve/picture_reader.h"
 #include "serve/picture_source.h"
 
 namespace kontext::serve {
@@ -108,6 +110,7 @@ void ReadImages(Reader& reader, const EditLimits& limits, const ServeOptions& op
   if (mask == nullptr) return;
   auto bytes = source.Read(*mask, reader.sound());
   if (!bytes.ok()) return reader.Wrong("mask", bytes.message());
+  if (*bytes && (**bytes).empty()) return reader.Wrong("mask", "is empty");
   draft.mask = (*std::move(bytes)).value_or("");
 }
 
@@ -153,21 +156,41 @@ std::vector<FieldError> ReadFields(const Json& body, const EditLimits& limits,
   return errors;
 }
 
+// What the engine would say when its turn comes (src/edit/mask.cc), told while the client still
+// listens. Of a turn of a project the picture's size is not known here.
+std::string MaskProblem(const Mask& mask, const Size& picture) {
+  if (std::all_of(mask.data.begin(), mask.data.end(), [](uint8_t v) { return v == 0; }))
+    return "nothing in it may change; white is what may, black is kept";
+  if (picture.width == 0) return "";
+  const double aspects =
+      double{1} * mask.width * picture.height / (double{1} * mask.height * picture.width);
+  if (aspects >= 0.99 && aspects <= 1.01) return "";
+  return fmt::format("is {}x{}, the picture {}x{}; expected that size, or one of its aspect",
+                     mask.width, mask.height, picture.width, picture.height);
+}
+
 std::vector<FieldError> CheckPictures(const Draft& draft, const EditLimits& limits) {
   std::vector<FieldError> errors;
+  Size first;
   if (std::ssize(draft.pictures) > limits.max_images)
     return {{"images", fmt::format("at most {} pictures", limits.max_images)}};
+  const PictureReader reader;
   for (size_t i = 0; i < draft.pictures.size(); ++i) {
     const std::string name = fmt::format("images[{}]", i);
-    const auto picture = DecodePictureBytes(draft.pictures[i], name);
+    const auto picture = reader.Read(draft.pictures[i], name);
     if (!picture.ok()) errors.push_back({name, picture.message()});
+    if (picture.ok() && i == 0) first = {picture->pixels.width, picture->pixels.height};
   }
   if (draft.mask.empty()) return errors;
   if (draft.pictures.empty() && !draft.fields.contains("turn"))
     errors.push_back({"mask", "needs a picture"});
-  const auto picture = DecodePictureBytes(draft.mask, "mask", true);
-  const Status status = picture.ok() ? MaskFromPixels(picture->pixels).status() : picture.status();
-  if (!status.ok()) errors.push_back({"mask", status.message()});
+  const auto picture = reader.Read(draft.mask, "mask", true);
+  const auto mask = picture.ok() ? MaskFromPixels(picture->pixels) : Result<Mask>(picture.status());
+  if (!mask.ok()) {
+    errors.push_back({"mask", mask.message()});
+  } else if (const std::string problem = MaskProblem(*mask, first); !problem.empty()) {
+    errors.push_back({"mask", problem});
+  }
   return errors;
 }
 

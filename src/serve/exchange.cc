@@ -3,9 +3,12 @@
 #include <Poco/Net/MessageHeader.h>
 #include <Poco/Net/MultipartReader.h>
 #include <Poco/Net/NameValueCollection.h>
+#include <Poco/String.h>
 #include <Poco/URI.h>
 
 #include <algorithm>
+#include <array>
+#include <atomic>
 #include <cstdlib>
 #include <sstream>
 
@@ -13,66 +16,145 @@
 
 namespace kontext::serve {
 namespace {
+
 constexpr double kBodySeconds = 60;  // a client that takes longer to send is let go
+constexpr double kAnswerSeconds = 60;
+constexpr double kSlowestBytes = 16 << 10;  // a second, of a client that takes an answer
 constexpr int kMostParts = 64;
+constexpr int64_t kMostValues = int64_t{1} << 20;  // of a JSON body
+constexpr int64_t kMostBodies = 4;                 // of the largest that are held at once
+constexpr int64_t kSmallBody = int64_t{1} << 16;   // is always taken
+constexpr int kMostStaying = 300;                  // of the server's threads
+std::atomic<int> staying = 0;
+std::atomic<int64_t> held_bytes = 0;  // of bodies of all requests
+
+std::vector<std::string> Split(std::string text, char at) {
+  std::vector<std::string> parts;
+  std::istringstream stream(std::move(text));
+  for (std::string part; std::getline(stream, part, at);) {
+    if (!part.empty()) parts.push_back(part);
+  }
+  return parts;
+}
+
+// RFC 9110, 8.6: digits and nothing else; POCO takes signs and spaces too.
+bool IsLength(const std::string& text) {
+  return !text.empty() && text.size() <= 18 &&
+         text.find_first_not_of("0123456789") == std::string::npos;
+}
+
 }  // namespace
 
-Exchange::Exchange(Queue& q, Poco::Net::HTTPServerRequest& in, Poco::Net::HTTPServerResponse& out)
-    : queue(q), request(in), response(out), method(in.getMethod()) {
+Exchange::Exchange(Queue& q, Poco::Net::HTTPServerRequest& in, Poco::Net::HTTPServerResponse& out,
+                   Connections::Place& place)
+    : queue(q), request(in), response(out), method(in.getMethod()), place_(place) {
   id = RandomHex(16);
-  const Poco::URI uri(request.getURI());
-  uri.getPathSegments(path);
-  for (const auto& [name, value] : uri.getQueryParameters()) query[name] = value;
+  try {
+    const Poco::URI uri(request.getURI());
+    uri.getPathSegments(path);
+    for (const auto& [name, value] : uri.getQueryParameters()) query[name] = value;
+  } catch (const Poco::Exception&) {
+    sound_url = false;
+    path = Split(request.getURI().substr(0, request.getURI().find('?')), '/');
+    query.clear();
+  }
   response.set("X-Request-Id", id);
   response.set("X-Content-Type-Options", "nosniff");
 }
 
-bool Exchange::Is(const char* verb, const std::string& pattern) const {
-  if (method != verb) return false;
-  std::istringstream parts(pattern);
-  std::string part;
-  size_t at = 0;
-  while (std::getline(parts, part, '/')) {
-    if (at == path.size() || (part != "*" && part != path[at])) return false;
-    ++at;
+Exchange::~Exchange() { held_bytes -= reserved_; }
+
+bool Exchange::Is(const char* verb, const std::string& pattern) {
+  const std::vector<std::string> parts = Split(pattern, '/');
+  if (parts.size() != path.size()) return false;
+  for (size_t i = 0; i < parts.size(); ++i) {
+    if (parts[i] != "*" && parts[i] != path[i]) return false;
   }
-  return at == path.size();
+  Allow(verb);
+  return method == verb;
+}
+
+void Exchange::FailUnanswered() {
+  if (allowed_.empty() || allowed_.contains(method))
+    return Fail(404, "not_found", "there is nothing at this path for " + method.substr(0, 20));
+  std::string verbs;
+  for (const std::string& verb : allowed_) verbs += (verbs.empty() ? "" : ", ") + verb;
+  response.set("Allow", verbs);
+  Fail(405, "method_not_allowed", "this path takes " + verbs);
+}
+
+size_t Exchange::Count(const std::string& header) const {
+  return static_cast<size_t>(std::count_if(request.begin(), request.end(), [&](const auto& field) {
+    return Poco::icompare(field.first, header) == 0;
+  }));
+}
+
+// Of all bodies that are held, so that many large requests at once are no end of memory.
+bool Exchange::Reserve(size_t bytes) {
+  const int64_t most = kMostBodies * queue.options().max_body_bytes;
+  const auto more = static_cast<int64_t>(bytes);
+  reserved_ += more;
+  return (held_bytes += more) <= most || reserved_ <= kSmallBody;
+}
+
+// What has come, without waiting for more than that; false at the end.
+bool Exchange::ReadSome(std::string& body, double until) {
+  std::istream& stream = request.stream();
+  if (Now() > until || stream.peek() == std::istream::traits_type::eof()) return false;
+  std::array<char, size_t{1} << 16> bytes;
+  const auto there = static_cast<std::streamsize>(bytes.size());
+  body.append(bytes.data(), static_cast<size_t>(stream.readsome(bytes.data(), there)));
+  return true;
 }
 
 bool Exchange::ReadBody(std::string& body) {
   body_read_ = true;
-  // RFC 9112, 6.3: then there is none; POCO would wait for the end of the connection.
-  if (!request.hasContentLength() && !request.getChunkedTransferEncoding()) return true;
   const int64_t most = queue.options().max_body_bytes;
-  const auto too_large = [&] {
+  const auto refuse = [&](int status, const char* code, const std::string& message) {
     response.setKeepAlive(false);
-    Fail(413, "too_large", fmt::format("the body may have at most {} bytes", most));
+    Fail(status, code, message);
     return false;
   };
-  if (request.getContentLength64() > most) return too_large();
-  std::istream& stream = request.stream();
-  std::string chunk(size_t{1} << 16, '\0');
-  const double end = Now() + kBodySeconds;
-  while (stream.good()) {
-    stream.read(chunk.data(), static_cast<std::streamsize>(chunk.size()));
-    body.append(chunk, 0, static_cast<size_t>(stream.gcount()));
-    if (std::ssize(body) > most) return too_large();
-    if (Now() < end) continue;
-    response.setKeepAlive(false);
-    Fail(408, "too_slow", fmt::format("the body took more than {} s", kBodySeconds));
-    return false;
+  const bool chunked = request.getChunkedTransferEncoding(), sized = Count("Content-Length") > 0;
+  if (!chunked && request.has("Transfer-Encoding"))
+    return refuse(400, "bad_length", "Transfer-Encoding may be chunked only");
+  if (Count("Content-Length") > 1 || (chunked && sized) ||
+      (sized && !IsLength(request.get("Content-Length"))))
+    return refuse(400, "bad_length", "send one Content-Length of digits, or chunks");
+  if (!sized && !chunked) return true;  // RFC 9112, 6.3: then there is none
+  const std::string large = fmt::format("the body may have at most {} bytes", most);
+  if (sized && request.getContentLength64() > most) return refuse(413, "too_large", large);
+  // POCO tells a broken chunk from the last one by nothing: what follows is no request for sure.
+  if (chunked) response.setKeepAlive(false);
+  const double until = Now() + kBodySeconds;
+  for (size_t before = 0; ReadSome(body, until); before = body.size()) {
+    if (std::ssize(body) > most) return refuse(413, "too_large", large);
+    if (Reserve(body.size() - before)) continue;
+    response.set("Retry-After", "5");
+    return refuse(503, "busy", "the requests at work hold all the memory there is for them");
   }
-  if (!request.hasContentLength() || std::ssize(body) == request.getContentLength64()) return true;
-  response.setKeepAlive(false);
-  Fail(400, "bad_length",
-       fmt::format("the body has {} bytes and ended before its Content-Length", body.size()));
-  return false;
+  if (Now() > until)
+    return refuse(408, "too_slow", fmt::format("the body took more than {} s", kBodySeconds));
+  if (chunked && ClientLeft())  // POCO takes the connection's end for the last chunk
+    return refuse(400, "bad_length", "the body ended before its last chunk");
+  if (!sized || std::ssize(body) == request.getContentLength64()) return true;
+  return refuse(
+      400, "bad_length",
+      fmt::format("the body has {} bytes and ended before its Content-Length", body.size()));
+}
+
+// Sixteen bytes and more hold a value that was sent in two.
+Result<Json> Exchange::ParseBody(const std::string& text, const std::string& what) const {
+  JsonLimits limits;
+  limits.max_bytes = queue.options().max_body_bytes;
+  limits.max_values = kMostValues;
+  return ParseJson(text, what, limits);
 }
 
 bool Exchange::ReadJson(Json& json) {
   std::string body;
   if (!ReadBody(body)) return false;
-  auto parsed = ParseJson(body, "the body");
+  auto parsed = ParseBody(body);
   if (!parsed.ok()) {
     Fail(400, "bad_json", parsed.message());
     return false;
@@ -118,7 +200,11 @@ bool Exchange::ReadParts(std::vector<Part>& parts) {
     }
     std::istringstream stream(body);
     Poco::Net::MultipartReader reader(stream, boundary);
-    while (!boundary.empty() && std::ssize(parts) < kMostParts && reader.hasNextPart()) {
+    while (!boundary.empty() && reader.hasNextPart()) {
+      if (std::ssize(parts) == kMostParts) {
+        Fail(400, "bad_multipart", fmt::format("the form has more than {} parts", kMostParts));
+        return false;
+      }
       Poco::Net::MessageHeader header;
       reader.nextPart(header);
       std::string disposition;
@@ -127,6 +213,10 @@ bool Exchange::ReadParts(std::vector<Part>& parts) {
                                                 fields);
       std::ostringstream bytes;
       bytes << reader.stream().rdbuf();
+      if (!fields.has("name") || fields.get("name").empty()) {
+        Fail(400, "bad_multipart", "a part of the form has no name");
+        return false;
+      }
       parts.push_back({fields.get("name", ""), fields.get("filename", ""), bytes.str()});
     }
     if (!parts.empty()) return true;
@@ -146,19 +236,23 @@ void Exchange::Send(int status, const Json& json) {
 // A body that stays unread would be taken for the connection's next request.
 void Exchange::LeaveBody() {
   const bool chunked = request.getChunkedTransferEncoding();
-  if (body_read_ || (!chunked && request.getContentLength64() <= 0)) return;
+  if (body_read_ || (!chunked && !request.has("Content-Length"))) return;
   body_read_ = true;
-  if (!chunked && request.getContentLength64() <= queue.options().max_body_bytes) {
-    request.stream().ignore(queue.options().max_body_bytes);
-  } else {
-    response.setKeepAlive(false);
+  const double until = Now() + kBodySeconds;
+  const bool small = !chunked && IsLength(request.get("Content-Length")) &&
+                     request.getContentLength64() <= kSmallBody;
+  std::string rest;
+  while (small && ReadSome(rest, until)) {
   }
+  if (!small || std::ssize(rest) != request.getContentLength64()) response.setKeepAlive(false);
 }
 
 void Exchange::SendBytes(const std::string& type, const std::string& bytes) {
   LeaveBody();
   response.setContentType(type);
+  place_.Give(kAnswerSeconds + static_cast<double>(bytes.size()) / kSlowestBytes);
   response.sendBuffer(bytes.data(), bytes.size());
+  place_.Give(0);
 }
 
 void Exchange::Fail(int status, const std::string& code, const std::string& message,
@@ -189,6 +283,14 @@ bool Exchange::Submit(Draft& draft, StoredEdit& edit) {
       Fail(500, "store", message);
       return false;
   }
+  return false;
+}
+
+bool Exchange::Stay() {
+  stays_.emplace(staying);
+  if (stays_->number() <= kMostStaying) return true;
+  response.set("Retry-After", "5");
+  Fail(503, "busy", fmt::format("{} requests wait for their edits already", kMostStaying));
   return false;
 }
 

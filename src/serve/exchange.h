@@ -5,12 +5,17 @@
 #include <Poco/Net/HTTPServerRequest.h>
 #include <Poco/Net/HTTPServerResponse.h>
 
+#include <cstdint>
 #include <map>
+#include <optional>
+#include <set>
 #include <string>
 #include <vector>
 
+#include "serve/connections.h"
 #include "serve/draft.h"
 #include "serve/queue.h"
+#include "serve/slot.h"
 
 namespace kontext::serve {
 
@@ -21,7 +26,10 @@ struct Part {  // of a multipart body
 class Exchange {
  public:
   Exchange(Queue& queue, Poco::Net::HTTPServerRequest& request,
-           Poco::Net::HTTPServerResponse& response);
+           Poco::Net::HTTPServerResponse& response, Connections::Place& place);
+  ~Exchange();
+  Exchange(const Exchange&) = delete;
+  Exchange& operator=(const Exchange&) = delete;
 
   Queue& queue;
   Poco::Net::HTTPServerRequest& request;
@@ -30,6 +38,7 @@ class Exchange {
   std::string owner;  // hash of the key, or empty
   std::string method;
   std::vector<std::string> path;  // decoded segments
+  bool sound_url = true;          // false: it cannot be decoded; `path` is as it came
   std::map<std::string, std::string> query;
   std::string Query(const std::string& name) const;           // or empty
   int64_t Number(const char* name, int64_t otherwise) const;  // of the query
@@ -40,9 +49,14 @@ class Exchange {
   // Of the same Idempotency-Key with another request. Clients of OpenAI's API send a 409 again.
   int conflict_status = 409;
 
-  bool Is(const char* verb, const std::string& pattern) const;  // "v1/edits/*"
+  bool Is(const char* verb, const std::string& pattern);  // "v1/edits/*"
+  // There is something at this path for another method: what is not answered is 405, not 404.
+  void Allow(const char* verb) { allowed_.insert(verb); }
+  void FailUnanswered();
+  size_t Count(const std::string& header) const;
   // The body within its limit; false after a 413 or 408 was sent.
   bool ReadBody(std::string& body);
+  Result<Json> ParseBody(const std::string& text, const std::string& what = "the body") const;
   bool ReadJson(Json& json);                 // false after a 400 was sent
   bool ReadParts(std::vector<Part>& parts);  // of multipart/form-data
   bool IsMultipart() const;
@@ -54,12 +68,23 @@ class Exchange {
             const std::vector<FieldError>& fields = {});
   // Submits; false after a refusal was sent.
   bool Submit(Draft& draft, StoredEdit& edit);
+  // This request will hold its thread until an edit ends; false after a 503 was sent, for threads
+  // must be left for those who ask, cancel and review.
+  bool Stay();
+  // A client that has ended its side waits for no answer.
+  bool ClientLeft() const { return place_.Ended(); }
   // An open event stream.
   std::ostream& Stream();
 
  private:
+  bool ReadSome(std::string& body, double until);
+  bool Reserve(size_t bytes);
   void LeaveBody();
+  Connections::Place& place_;
   bool body_read_ = false;
+  int64_t reserved_ = 0;  // bytes of bodies that this one counts for
+  std::set<std::string> allowed_;
+  std::optional<Slot> stays_;
 };
 
 // One API: true if the path was its own and was answered.

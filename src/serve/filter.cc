@@ -1,5 +1,7 @@
 #include "serve/filter.h"
 
+#include <Poco/Exception.h>
+#include <Poco/URI.h>
 #include <fcntl.h>
 #include <poll.h>
 #include <spawn.h>
@@ -13,6 +15,7 @@
 #include <csignal>
 #include <cstring>
 
+#include "base/cut_text.h"
 #include "base/status.h"
 #include "serve/base64.h"
 
@@ -24,6 +27,7 @@ namespace {
 constexpr int kFilterSeconds = 60;
 constexpr int kPollMilliseconds = 50;
 constexpr size_t kMostSaid = 200;
+constexpr size_t kMostAnswer = size_t{1} << 16;  // of a service
 
 class Pipe {
  public:
@@ -116,19 +120,14 @@ Result<int> Converse(pid_t pid, const std::string& program, const std::string& i
   }
 }
 
-}  // namespace
-
-std::string FilterInput(const StoredEdit& edit, const char* stage, const std::string& png) {
-  const Json input = {{"stage", stage},
-                      {"id", edit.id},
-                      {"prompt", edit.request.value("prompt", "")},
-                      {"picture", ToBase64(png)}};
-  return input.dump(-1, ' ', false, Json::error_handler_t::replace) + "\n";
+Status Moderated(const std::string& said, StoredEdit& edit) {
+  edit.error_code = "moderated";
+  edit.error_message = said.empty() ? "refused by the filter" : said;
+  return Usage("{}", edit.error_message);
 }
 
-Status RunFilter(const std::string& program, const std::string& input,
-                 const std::function<bool()>& stopped, StoredEdit& edit) {
-  if (program.empty()) return Status();
+Status RunProgram(const std::string& program, const std::string& input,
+                  const std::function<bool()>& stopped, StoredEdit& edit) {
   Pipe in, out;
   if (!in.open() || !out.open())
     return Internal("the filter {}: no pipe: {}", program, std::strerror(errno));
@@ -143,9 +142,50 @@ Status RunFilter(const std::string& program, const std::string& input,
   const int code = WEXITSTATUS(status);
   if (code == 0) return Status();
   if (code != 1) return Internal("the filter {} ended with code {}", program, code);
-  edit.error_code = "moderated";
-  edit.error_message = said.empty() ? "refused by the filter" : said;
-  return Usage("{}", edit.error_message);
+  return Moderated(said, edit);
+}
+
+// 200 and 204 pass, 403 refuses with what its body says.
+Status AskService(const std::string& url, const std::string& input,
+                  const std::function<bool()>& stopped, StoredEdit& edit) {
+  KX_ASSIGN_OR_RETURN(const Target target, FilterTarget(url));
+  const auto answer = AskJson(target, input, kMostAnswer, kFilterSeconds, stopped);
+  if (answer.status().code() == Code::kCancelled) return answer.status();
+  if (!answer.ok()) return Internal("the filter {}: {}", target.authority, answer.message());
+  if (answer->code == 200 || answer->code == 204) return Status();
+  if (answer->code == 403) return Moderated(CutText(answer->body, kMostSaid), edit);
+  return Internal("the filter {} answered {}", target.authority, answer->code);
+}
+
+}  // namespace
+
+std::string FilterInput(const StoredEdit& edit, const char* stage, const std::string& png) {
+  const Json input = {{"stage", stage},
+                      {"id", edit.id},
+                      {"prompt", edit.request.value("prompt", "")},
+                      {"picture", ToBase64(png)}};
+  return input.dump(-1, ' ', false, Json::error_handler_t::replace) + "\n";
+}
+
+bool IsFilterUrl(const std::string& filter) {
+  return filter.starts_with("http://") || filter.starts_with("https://");
+}
+
+Result<Target> FilterTarget(const std::string& url) {
+  std::string host;
+  try {
+    host = Poco::URI(url).getHost();
+  } catch (const Poco::Exception&) {
+    return BadInput("{}: this filter's URL cannot be read", url);
+  }
+  return ParseTarget(url, {host}, "--filter-before or --filter-after");
+}
+
+Status RunFilter(const std::string& filter, const std::string& input,
+                 const std::function<bool()>& stopped, StoredEdit& edit) {
+  if (filter.empty()) return Status();
+  return IsFilterUrl(filter) ? AskService(filter, input, stopped, edit)
+                             : RunProgram(filter, input, stopped, edit);
 }
 
 }  // namespace kontext::serve

@@ -5,6 +5,7 @@
 #include <functional>
 #include <string>
 
+#include "serve/outbound.h"
 #include "serve/store.h"
 
 namespace kontext::serve {
@@ -12,13 +13,18 @@ namespace kontext::serve {
 // {"stage", "id", "prompt", "picture": base64 of a PNG or ""}: one line of JSON.
 std::string FilterInput(const StoredEdit& edit, const char* stage, const std::string& png);
 
-// Gives `input` to the program on its stdin, then closes it. Exit code 0 lets pass; 1 refuses,
-// which makes the edit moderated with what the program wrote; anything else, or no answer within 60
-// s, is an error, and nothing passes. An empty program lets everything pass. `stopped` is asked
-// several times a second; when it says true the program and its children are killed:
-// Code::kCancelled.
-Status RunFilter(const std::string& program, const std::string& input,
+// A filter is a program, which gets `input` on its stdin and answers by its exit code, 0 or 1; or a
+// URL, to which `input` is posted and which answers 200 or 204, or 403. The first lets pass, the
+// second refuses, which makes the edit moderated with what the program wrote or the body says.
+// Anything else, or no answer within 60 s, is an error, and nothing passes. An empty filter lets
+// everything pass. `stopped` is asked several times a second; when it says true the program and its
+// children are killed, or the connection closed: Code::kCancelled.
+Status RunFilter(const std::string& filter, const std::string& input,
                  const std::function<bool()>& stopped, StoredEdit& edit);
+
+bool IsFilterUrl(const std::string& filter);
+// The operator named it, so any address will do.
+Result<Target> FilterTarget(const std::string& url);
 
 }  // namespace kontext::serve
 

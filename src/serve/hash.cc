@@ -1,22 +1,18 @@
 // Names that nothing else has.
-#include <openssl/evp.h>
-
-#include <array>
 #include <random>
+#include <span>
 
 #include "base/status.h"
+#include "model/sha256.h"
 #include "serve/store.h"
 
 namespace kontext::serve {
 
 std::string HashOf(const std::string& bytes) {
-  std::array<unsigned char, EVP_MAX_MD_SIZE> digest{};
-  unsigned int size = 0;
-  if (EVP_Digest(bytes.data(), bytes.size(), digest.data(), &size, EVP_sha256(), nullptr) != 1)
-    return "";
-  std::string text;
-  for (unsigned int i = 0; i < size; ++i) text += fmt::format("{:02x}", digest[i]);
-  return text;
+  Sha256 sha;
+  sha.Add(std::as_bytes(std::span(bytes)));
+  const Result<std::string> hash = sha.Take();
+  return hash.ok() ? *hash : "";
 }
 
 std::string RandomHex(size_t digits) {

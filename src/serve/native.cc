@@ -28,7 +28,7 @@ std::optional<StoredEdit> Find(Exchange& x) {
 }
 
 // The parts of a form as the fields of a JSON body; files named image are its pictures.
-Json FieldsOf(const std::vector<Part>& parts, Draft& draft) {
+Json FieldsOf(const Exchange& x, const std::vector<Part>& parts, Draft& draft) {
   Json body = Json::object();
   for (const Part& part : parts) {
     if (part.name == "image" || part.name == "image[]") {
@@ -38,7 +38,7 @@ Json FieldsOf(const std::vector<Part>& parts, Draft& draft) {
     } else if (part.name == "prompt" || part.name == "negative" || part.name == "like") {
       body[part.name] = part.bytes;
     } else {
-      const auto value = ParseJson(part.bytes, part.name);
+      const auto value = x.ParseBody(part.bytes, part.name);
       body[part.name] = value.ok() ? *value : Json(part.bytes);
     }
   }
@@ -51,7 +51,7 @@ void Create(Exchange& x) {
   if (x.IsMultipart()) {
     std::vector<Part> parts;
     if (!x.ReadParts(parts)) return;
-    body = FieldsOf(parts, draft);
+    body = FieldsOf(x, parts, draft);
   } else if (!x.ReadJson(body)) {
     return;
   }
@@ -82,7 +82,7 @@ void Cancel(Exchange& x, bool forget) {
 
 void Watch(Exchange& x) {
   auto edit = Find(x);
-  if (!edit) return;
+  if (!edit || !x.Stay()) return;
   std::ostream& out = x.Stream();
   const auto event = [&](const std::string& name, const Json& data) {
     out << "event: " << name
@@ -170,28 +170,16 @@ void SendModel(Exchange& x) {
 // Calibrates once in the server's life.
 void SendFit(Exchange& x) {
   static std::mutex mutex;
-  static Json known;
+  static std::string known;
   const std::lock_guard lock(mutex);
-  if (known.is_null()) {
+  if (known.empty()) {
     FitOptions options;
     options.engine = x.queue.options().engine;
     const auto fit = FitMachine(options);
     if (!fit.ok()) return x.Fail(500, "fit", fit.message());
-    Json rows = Json::array();
-    for (const FitRow& r : fit->rows)
-      rows.push_back({{"mode", r.mode},
-                      {"encoding", r.encoding},
-                      {"width", r.size.width},
-                      {"height", r.size.height},
-                      {"anonymous_bytes", r.anonymous_bytes},
-                      {"weight_bytes", r.weight_bytes},
-                      {"verdict", r.verdict},
-                      {"seconds_per_step", r.seconds_per_step},
-                      {"seconds_per_edit", r.seconds_per_edit}});
-    known = {{"model", fit->model}, {"machine", fit->machine}, {"memory_bytes", fit->memory_bytes},
-             {"error", fit->error}, {"steps", fit->steps},     {"rows", rows}};
+    known = FitJson(*fit);
   }
-  x.Send(200, known);
+  x.SendBytes("application/json", known);
 }
 
 void SendTokens(Exchange& x) {

@@ -15,12 +15,15 @@ constexpr std::array<std::string_view, 7> kNotText = {
 
 constexpr double kStreamSeconds = 15;  // at most between two signs of life
 
-void Refuse(Exchange& x, int status, const std::string& param, const std::string& message) {
+constexpr const char* kModerated = "moderation_blocked";  // as OpenAI's API calls it
+
+void Refuse(Exchange& x, int status, const std::string& param, const std::string& message,
+            const Json& code = nullptr) {
   x.Send(status, {{"error",
                    {{"message", message},
                     {"type", status < 500 ? "invalid_request_error" : "server_error"},
                     {"param", param.empty() ? Json() : Json(param)},
-                    {"code", Json()}}}});
+                    {"code", code}}}});
 }
 
 struct Wish {
@@ -40,7 +43,7 @@ bool ReadForm(Exchange& x, Wish& wish) {
     } else if (p.name == "mask") {
       wish.draft.mask = p.bytes;
     } else if (std::find(kNotText.begin(), kNotText.end(), p.name) != kNotText.end()) {
-      const auto value = ParseJson(p.bytes, p.name);
+      const auto value = x.ParseBody(p.bytes, p.name);
       wish.fields[p.name] = value.ok() ? *value : Json(p.bytes);
     } else {
       wish.fields[p.name] = p.bytes;
@@ -155,11 +158,11 @@ Result<Json> Usage(Exchange& x, const StoredEdit& edit, int64_t images) {
 }
 
 void AnswerWhole(Exchange& x, const Wish& wish, const StoredEdit& edit) {
-  const auto done = x.queue.WaitForEnd(edit.id);
+  const auto done = x.queue.WaitForEnd(edit.id, [&] { return x.ClientLeft(); });
   if (!done.ok()) x.response.set("x-should-retry", "false");  // the edit is kept: no second one
   if (!done.ok()) return Refuse(x, 503, "", done.message());
-  if (done->state != "ready")
-    return Refuse(x, done->state == "moderated" ? 400 : 500, "", done->error_message);
+  if (done->state == "moderated") return Refuse(x, 400, "", done->error_message, kModerated);
+  if (done->state != "ready") return Refuse(x, 500, "", done->error_message, done->state);
   Json answer = Described(wish, *done);
   answer["created"] = static_cast<int64_t>(done->finished);
   auto usage = Usage(x, *done, std::ssize(done->images));
@@ -211,7 +214,9 @@ void AnswerStream(Exchange& x, const Wish& wish, StoredEdit edit) {
     x.queue.WaitForChange(edit.id, live.version, 1);
   }
   if (edit.state != "ready")
-    return event("error", {{"error", {{"message", edit.error_message}, {"code", edit.state}}}});
+    return event("error", {{"error",
+                            {{"message", edit.error_message},
+                             {"code", edit.state == "moderated" ? kModerated : edit.state}}}});
   const auto usage = Usage(x, edit, 1);
   if (!usage.ok()) return;
   for (const StoredImage& image : edit.images) {
@@ -234,7 +239,7 @@ void Make(Exchange& x, const char* kind) {
     return Refuse(x, 400, errors[0].field, errors[0].field + ": " + errors[0].message);
   wish.draft.body_hash = BodyHash(wish.draft);
   StoredEdit edit;
-  if (!x.Submit(wish.draft, edit)) return;
+  if (!x.Stay() || !x.Submit(wish.draft, edit)) return;
   wish.stream ? AnswerStream(x, wish, edit) : AnswerWhole(x, wish, edit);
 }
 

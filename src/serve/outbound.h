@@ -3,6 +3,7 @@
 #define KONTEXT_SERVE_OUTBOUND_H_
 
 #include <cstdint>
+#include <functional>
 #include <string>
 #include <utility>
 #include <vector>
@@ -35,6 +36,14 @@ bool IsPublicAddress(const std::string& address);
 Result<int> PostJson(const Target& target,
                      const std::vector<std::pair<std::string, std::string>>& headers,
                      const std::string& body, double seconds);
+
+struct HttpAnswer {
+  int code = 0;
+  std::string body;
+};
+// The same with the answer's body, `most` bytes at most; kCancelled once `stopped` says so.
+Result<HttpAnswer> AskJson(const Target& target, const std::string& body, size_t most,
+                           double seconds, const std::function<bool()>& stopped);
 
 // The body of a 200: of any type, `most` bytes at most. Anything else, a redirect too, is an error.
 Result<std::string> GetBytes(const Target& target, size_t most, double seconds);

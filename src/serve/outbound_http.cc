@@ -11,6 +11,7 @@
 #include <array>
 #include <charconv>
 #include <chrono>
+#include <functional>
 #include <optional>
 #include <vector>
 
@@ -23,6 +24,7 @@ namespace net = Poco::Net;
 using Clock = std::chrono::steady_clock;
 constexpr size_t kMostHead = size_t{1} << 14;
 constexpr size_t kMostChunkLine = 1000;
+const Poco::Timespan kLook(0, 50'000);  // microseconds between two looks at `stopped`
 
 // The addresses of the target's host that may be spoken to.
 Result<std::vector<net::SocketAddress>> Resolve(const Target& target) {
@@ -39,8 +41,9 @@ Result<std::vector<net::SocketAddress>> Resolve(const Target& target) {
 // One connection to an address that was checked, until a time.
 class Connection {
  public:
-  explicit Connection(double seconds)
-      : end_(Clock::now() +
+  explicit Connection(double seconds, std::function<bool()> stopped = nullptr)
+      : stopped_(std::move(stopped)),
+        end_(Clock::now() +
              std::chrono::duration_cast<Clock::duration>(std::chrono::duration<double>(seconds))) {}
 
   Status Open(const Target& target) {
@@ -84,6 +87,11 @@ class Connection {
 
   // Appends what has come; false at the end of the connection.
   Result<bool> Receive(std::string& bytes) {
+    // What TLS has read already is not at the socket any more.
+    while (stopped_ && socket_.available() == 0 && !socket_.poll(kLook, net::Socket::SELECT_READ)) {
+      if (stopped_()) return Status(Code::kCancelled, "stopped");
+      if (Left() <= 0) return BadInput("no answer in time");
+    }
     if (Left() <= 0) return BadInput("no answer in time");
     socket_.setReceiveTimeout(Span());
     const int got = socket_.receiveBytes(buffer_.data(), static_cast<int>(buffer_.size()));
@@ -96,6 +104,7 @@ class Connection {
   Poco::Timespan Span() const {
     return Poco::Timespan(static_cast<Poco::Timespan::TimeDiff>(std::max(Left(), 0.001) * 1e6));
   }
+  std::function<bool()> stopped_;  // looked at while it waits for an answer; or null
   Clock::time_point end_;
   net::StreamSocket socket_;
   std::array<char, size_t{1} << 14> buffer_{};
@@ -187,13 +196,9 @@ Result<std::string> ReadBody(Connection& connection, const Head& head, std::stri
   }
 }
 
-Result<std::string> Get(const Target& target, size_t most, double seconds) {
-  Connection connection(seconds);
-  KX_RETURN_IF_ERROR(connection.Open(target));
-  KX_RETURN_IF_ERROR(connection.Send(
-      fmt::format("GET {} HTTP/1.1\r\nHost: {}\r\nUser-Agent: kontext\r\nAccept: image/*\r\n"
-                  "Accept-Encoding: identity\r\nConnection: close\r\n\r\n",
-                  target.path, target.authority)));
+// The whole answer to a request that was sent; the body only if `wanted` says so of its code.
+Result<HttpAnswer> ReadAnswer(Connection& connection, size_t most,
+                              const std::function<bool(int)>& wanted) {
   std::string raw;
   size_t end = std::string::npos;
   while ((end = raw.find("\r\n\r\n")) == std::string::npos) {
@@ -202,8 +207,34 @@ Result<std::string> Get(const Target& target, size_t most, double seconds) {
     if (!more) return BadInput("the answer is no HTTP");
   }
   KX_ASSIGN_OR_RETURN(const Head head, ParseHead(raw.substr(0, end)));
-  if (head.code != 200) return BadInput("answered {}", head.code);
-  return ReadBody(connection, head, raw.substr(end + 4), most);
+  HttpAnswer answer{head.code, ""};
+  if (!wanted(head.code)) return answer;
+  KX_ASSIGN_OR_RETURN(answer.body, ReadBody(connection, head, raw.substr(end + 4), most));
+  return answer;
+}
+
+Result<std::string> Get(const Target& target, size_t most, double seconds) {
+  Connection connection(seconds);
+  KX_RETURN_IF_ERROR(connection.Open(target));
+  KX_RETURN_IF_ERROR(connection.Send(
+      fmt::format("GET {} HTTP/1.1\r\nHost: {}\r\nUser-Agent: kontext\r\nAccept: image/*\r\n"
+                  "Accept-Encoding: identity\r\nConnection: close\r\n\r\n",
+                  target.path, target.authority)));
+  KX_ASSIGN_OR_RETURN(HttpAnswer answer,
+                      ReadAnswer(connection, most, [](int code) { return code == 200; }));
+  if (answer.code != 200) return BadInput("answered {}", answer.code);
+  return std::move(answer.body);
+}
+
+std::string PostText(const Target& target,
+                     const std::vector<std::pair<std::string, std::string>>& headers,
+                     const std::string& body) {
+  std::string request = fmt::format(
+      "POST {} HTTP/1.1\r\nHost: {}\r\nUser-Agent: kontext\r\nContent-Type: application/json\r\n"
+      "Content-Length: {}\r\nConnection: close\r\n",
+      target.path, target.authority, body.size());
+  for (const auto& [name, value] : headers) request += name + ": " + value + "\r\n";
+  return request + "\r\n" + body;
 }
 
 Result<int> Post(const Target& target, const std::string& request, double seconds) {
@@ -223,14 +254,20 @@ Result<int> Post(const Target& target, const std::string& request, double second
 Result<int> PostJson(const Target& target,
                      const std::vector<std::pair<std::string, std::string>>& headers,
                      const std::string& body, double seconds) {
-  std::string request = fmt::format(
-      "POST {} HTTP/1.1\r\nHost: {}\r\nUser-Agent: kontext\r\nContent-Type: application/json\r\n"
-      "Content-Length: {}\r\nConnection: close\r\n",
-      target.path, target.authority, body.size());
-  for (const auto& [name, value] : headers) request += name + ": " + value + "\r\n";
-  request += "\r\n" + body;
   try {
-    return Post(target, request, seconds);
+    return Post(target, PostText(target, headers, body), seconds);
+  } catch (const std::exception& error) {
+    return BadInput("{}: {}", target.authority, error.what());
+  }
+}
+
+Result<HttpAnswer> AskJson(const Target& target, const std::string& body, size_t most,
+                           double seconds, const std::function<bool()>& stopped) {
+  try {
+    Connection connection(seconds, stopped);
+    KX_RETURN_IF_ERROR(connection.Open(target));
+    KX_RETURN_IF_ERROR(connection.Send(PostText(target, {}, body)));
+    return ReadAnswer(connection, most, [](int code) { return code != 204; });
   } catch (const std::exception& error) {
     return BadInput("{}: {}", target.authority, error.what());
   }

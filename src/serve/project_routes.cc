@@ -5,7 +5,7 @@
 
 #include "base/status.h"
 #include "serve/exchange.h"
-#include "serve/thumbnail.h"
+#include "serve/picture_reader.h"
 
 namespace kontext::serve {
 namespace {
@@ -162,7 +162,8 @@ std::optional<int64_t> TurnIn(Exchange& x, size_t at = 4) {
 void AddPicture(Exchange& x) {
   std::string bytes;
   if (!x.ReadBody(bytes)) return;
-  const auto picture = ReadPictureBytes(bytes, "the picture");
+  const PictureReader reader;
+  const auto picture = reader.Read(bytes, "the picture");
   if (!picture.ok()) return x.Fail(400, "bad_request", picture.message());
   auto opened = x.queue.projects().Open(x.owner, x.path[2]);
   if (!Sound(x, opened.status())) return;
@@ -172,8 +173,17 @@ void AddPicture(Exchange& x) {
   if (Sound(x, turn.status())) x.Send(201, TurnJson(*turn));
 }
 
+Result<Pixels> Thumbnail(const Pixels& picture) {
+  const int longer = std::max(picture.width, picture.height);
+  if (longer <= kThumbnailSide) return picture;
+  const auto scaled = [&](int side) {
+    return std::max(1, static_cast<int>(int64_t{side} * kThumbnailSide / longer));
+  };
+  return ScalePicture(picture, {scaled(picture.width), scaled(picture.height)});
+}
+
 void SendPng(Exchange& x, const Edited& edited) {
-  const auto png = PngBytes(edited);
+  const auto png = EncodePictureBytes(edited, ".png");
   if (!Sound(x, png.status())) return;
   // `v` names the content, so what it names never changes.
   if (x.query.contains("v"))
@@ -189,7 +199,11 @@ void SendPicture(Exchange& x, bool small) {
     return opened.tree.Load(*id);
   }();
   if (!Sound(x, edited.status())) return;
-  if (small) *edited = Edited{Thumbnail(edited->picture, kThumbnailSide), 0, "", 0};
+  if (small) {
+    auto picture = Thumbnail(edited->picture);
+    if (!Sound(x, picture.status())) return;
+    *edited = Edited{*std::move(picture), 0, "", 0};
+  }
   SendPng(x, *edited);
 }
 
@@ -341,12 +355,12 @@ void Again(Exchange& x) {
   if (!Place(x, turn.parent == 0 ? std::nullopt : std::optional(turn.parent), draft)) return;
   if (turn.parent != 0 && request.latents.empty()) draft.fields["from_pixels"] = true;
   for (size_t i = 1; i < request.images.size(); ++i) {
-    const auto png = PngBytes({request.images[i], 0, "", 0});
+    const auto png = EncodePictureBytes({request.images[i], 0, "", 0}, ".png");
     if (!Sound(x, png.status())) return;
     draft.pictures.push_back(*png);
   }
   if (request.mask) {
-    const auto png = PngBytes(GreyPicture(*request.mask));
+    const auto png = EncodePictureBytes(GreyPicture(*request.mask), ".png");
     if (!Sound(x, png.status())) return;
     draft.mask = *png;
   }

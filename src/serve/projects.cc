@@ -2,9 +2,10 @@
 
 #include <algorithm>
 #include <chrono>
-#include <fstream>
 
+#include "base/cut_text.h"
 #include "base/status.h"
+#include "io/atomic_file.h"
 
 namespace kontext::serve {
 namespace {
@@ -16,14 +17,6 @@ constexpr const char* kEnding = ".kontext";
 constexpr const char* kDeleted = ".deleted";
 constexpr size_t kIdDigits = 12;
 
-// Bytes of whole characters, at most `most`.
-std::string Cut(const std::string& text, size_t most) {
-  if (text.size() <= most) return text;
-  size_t end = most;
-  while (end > 0 && (static_cast<unsigned char>(text[end]) & 0xC0) == 0x80) --end;
-  return text.substr(0, end);
-}
-
 // What may stand in a file's name: no separators, no control characters, no dot in front.
 std::string AsFileName(const std::string& name) {
   std::string out;
@@ -33,7 +26,7 @@ std::string AsFileName(const std::string& name) {
   }
   const size_t first = out.find_first_not_of(" ."), last = out.find_last_not_of(' ');
   if (first == std::string::npos) return "Untitled";
-  return Cut(out.substr(first, last - first + 1), kMostName);
+  return CutText(out.substr(first, last - first + 1), kMostName);
 }
 
 // NAME.ID.kontext; nothing if the file is named otherwise.
@@ -63,7 +56,9 @@ std::optional<ProjectInfo> Parse(const fs::path& path) {
 Status Move(const fs::path& from, const fs::path& to) {
   std::error_code error;
   fs::rename(from, to, error);
-  return error ? BadInput("{}: {}", from.string(), error.message()) : Status();
+  if (error) return BadInput("{}: {}", from.string(), error.message());
+  SyncFolderOf(to.string());
+  return Status();
 }
 
 }  // namespace
@@ -87,7 +82,7 @@ Result<ProjectInfo> Projects::Find(const std::string& owner, const std::string& 
   for (ProjectInfo& info : All(owner)) {
     if (info.id == id && (deleted_too || !info.deleted)) return std::move(info);
   }
-  return Usage("there is no project {}", Cut(id, 40));
+  return Usage("there is no project {}", CutText(id, 40));
 }
 
 Result<std::vector<ProjectInfo>> Projects::List(const std::string& owner) {
@@ -126,10 +121,7 @@ Result<ProjectInfo> Projects::Adopt(const std::string& owner, const std::string&
   const std::string id = RandomHex(kIdDigits);
   const fs::path begun = FolderOf(owner) / (id + ".begun");
   const auto check = [&]() -> Status {
-    std::ofstream out(begun, std::ios::binary);
-    out.write(bytes.data(), std::ssize(bytes));
-    out.close();
-    if (!out) return NoSpace("{}: cannot be written", begun.string());
+    KX_RETURN_IF_ERROR(WriteFileAtomically(begun.string(), bytes));
     KX_ASSIGN_OR_RETURN(const Tree tree, Tree::Open(begun.string()));
     KX_ASSIGN_OR_RETURN(const std::vector<Turn> turns, tree.Turns());
     for (const Turn& turn : turns) KX_RETURN_IF_ERROR(tree.Load(turn.id).status());
@@ -192,7 +184,7 @@ Status Projects::Keep(const StoredEdit& edit, const EditRequest& request, const 
         return Status();
     }
   }
-  const std::string name = Cut(request.prompt.empty() ? "edit" : request.prompt, 200);
+  const std::string name = CutText(request.prompt.empty() ? "edit" : request.prompt, 200);
   if (parent == 0) return opened.tree.AddRoot(name, edited.picture, edited.recipe).status();
   return opened.tree.AddEdit(parent, name, request, edited).status();
 }

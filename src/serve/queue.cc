@@ -258,8 +258,7 @@ int64_t Queue::WaitForAnyChange(int64_t seen, double seconds) {
   return changes_;
 }
 
-Result<StoredEdit> Queue::WaitForEnd(const std::string& id) {
-  constexpr double kReviewSeconds = 600;  // as long as OpenAI's clients wait
+Result<StoredEdit> Queue::WaitForEnd(const std::string& id, const std::function<bool()>& left) {
   double until = 0;
   while (true) {
     KX_ASSIGN_OR_RETURN(const std::optional<StoredEdit> edit, store_.Get(id));
@@ -267,11 +266,12 @@ Result<StoredEdit> Queue::WaitForEnd(const std::string& id) {
     if (edit->finished > 0) return *edit;
     if (stop_) return Status(Code::kCancelled, "the server is shutting down; the edit is kept");
     if (edit->state == "review") {
-      if (until == 0) until = Now() + kReviewSeconds;
-      if (Now() > until)
+      if (until == 0) until = Now() + options_.review_wait_seconds;
+      if (Now() >= until)
         return Status(Code::kCancelled,
                       fmt::format("the edit {} is done and waits for a reviewer; it is kept", id));
     }
+    if (left()) return Status(Code::kCancelled, "the client has left; the edit is kept");
     WaitForChange(id, Look(*edit).version, 1);
   }
 }

@@ -4,6 +4,7 @@
 
 #include <atomic>
 #include <condition_variable>
+#include <functional>
 #include <map>
 #include <mutex>
 #include <optional>
@@ -62,9 +63,9 @@ class Queue {
   // Returns when anything has changed since it returned `seen`, or after `seconds`.
   int64_t WaitForAnyChange(int64_t seen, double seconds);
   bool stopping() const { return stop_; }
-  // Waits until the edit has ended, and for its review for some minutes only: nobody knows how long
-  // that takes.
-  Result<StoredEdit> WaitForEnd(const std::string& id);
+  // Waits until the edit has ended; no longer than its client, of whom `left` tells, and for its
+  // review some minutes only: nobody knows how long that takes.
+  Result<StoredEdit> WaitForEnd(const std::string& id, const std::function<bool()>& left);
   // A preview shows a picture before a filter or a reviewer has judged it.
   bool shows_previews() const { return options_.filter_after.empty() && !options_.review; }
 

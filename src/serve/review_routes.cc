@@ -101,7 +101,7 @@ void SendInput(Exchange& x) {
           x.queue.projects().Open(edit->owner, edit->request.value("project", ""), true));
       KX_ASSIGN_OR_RETURN(const Edited turn,
                           opened.tree.Load(edit->request["turn"].get<int64_t>()));
-      return PngBytes(turn);
+      return EncodePictureBytes(turn, ".png");
     }
     return BadInput("there is no such picture");
   };
@@ -112,7 +112,7 @@ void SendInput(Exchange& x) {
 bool ReadReason(Exchange& x, std::string& reason) {
   std::string body;
   if (!x.ReadBody(body)) return false;
-  const auto json = body.empty() ? Result<Json>(Json::object()) : ParseJson(body, "the body");
+  const auto json = body.empty() ? Result<Json>(Json::object()) : x.ParseBody(body);
   if (!json.ok()) {
     x.Fail(400, "bad_json", json.message());
     return false;

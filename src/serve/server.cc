@@ -1,11 +1,12 @@
 // Serve(): who may speak to us, and which API answers.
 #include <Poco/Net/Context.h>
-#include <Poco/Net/HTTPRequestHandler.h>
-#include <Poco/Net/HTTPRequestHandlerFactory.h>
-#include <Poco/Net/HTTPServer.h>
+#include <Poco/Net/HTTPServerParams.h>
+#include <Poco/Net/NetException.h>
 #include <Poco/Net/NetSSL.h>
 #include <Poco/Net/SecureServerSocket.h>
 #include <Poco/Net/ServerSocket.h>
+#include <Poco/Net/TCPServer.h>
+#include <Poco/String.h>
 #include <Poco/Thread.h>
 #include <Poco/ThreadPool.h>
 
@@ -19,7 +20,9 @@
 #include "serve/base64.h"
 #include "serve/bfl.h"
 #include "serve/comfy.h"
+#include "serve/connections.h"
 #include "serve/exchange.h"
+#include "serve/filter.h"
 #include "serve/signature.h"
 #include "serve/webhooks.h"
 
@@ -28,7 +31,7 @@ namespace serve {
 namespace {
 
 namespace net = Poco::Net;
-constexpr int kThreads = 256;  // an open event stream holds one
+constexpr int kThreads = 512;  // an open event stream holds one
 constexpr int kSocketSeconds = 30;
 
 struct Shared {
@@ -39,55 +42,56 @@ struct Shared {
   std::atomic<int64_t> requests = 0;
 };
 
+// Of a Host or Origin header, in small letters; empty if it is more than a host and a port.
 std::string HostOf(std::string text) {
   if (const size_t scheme = text.find("://"); scheme != std::string::npos)
     text.erase(0, scheme + 3);
-  if (text.starts_with('[')) return text.substr(0, text.find(']') + 1);
-  return text.substr(0, text.find(':'));
+  const size_t colon = text.find(':', text.starts_with('[') ? text.find(']') : 0);
+  const std::string port = colon == std::string::npos ? "" : text.substr(colon + 1);
+  if (port.find_first_not_of("0123456789") != std::string::npos) return "";
+  return Poco::toLower(text.substr(0, colon));
 }
 
 bool IsLocal(const std::string& host) {
   return host == "localhost" || host == "127.0.0.1" || host == "[::1]" || host == "::1";
 }
 
-class Handler : public net::HTTPRequestHandler {
+class Handler {
  public:
   explicit Handler(Shared& shared) : shared_(shared) {}
 
-  void handleRequest(net::HTTPServerRequest& request, net::HTTPServerResponse& response) override {
+  void Handle(net::HTTPServerRequest& request, net::HTTPServerResponse& response,
+              Connections::Place& place) const {
     const double begin = Now();
     ++shared_.requests;
-    std::string id;
+    std::string id, problem;
     try {
-      Exchange exchange(shared_.queue, request, response);
+      Exchange exchange(shared_.queue, request, response, place);
       id = exchange.id;
-      Answer(exchange);
-    } catch (const std::exception&) {  // a client that left, or a library below us
-      if (!response.sent()) {
-        response.setStatus(net::HTTPResponse::HTTP_BAD_REQUEST);
-        response.setContentLength(0);
-        response.send();
-      }
+      problem = AnswerOrTell(exchange);
+    } catch (const std::exception&) {  // the client has left
+      response.setKeepAlive(false);
     }
     if (!shared_.options.log) return;
     std::string path = request.getURI();
-    shared_.options.log(Json({{"request", id},
-                              {"method", request.getMethod()},
-                              {"path", path.substr(0, std::min(path.find('?'), size_t{200}))},
-                              {"status", static_cast<int>(response.getStatus())},
-                              {"seconds", Now() - begin}})
-                            .dump(-1, ' ', true, Json::error_handler_t::replace));
+    Json line = {{"request", id},
+                 {"method", request.getMethod()},
+                 {"path", path.substr(0, std::min(path.find('?'), size_t{200}))},
+                 {"status", static_cast<int>(response.getStatus())},
+                 {"seconds", Now() - begin}};
+    if (!problem.empty()) line["problem"] = problem;
+    shared_.options.log(line.dump(-1, ' ', true, Json::error_handler_t::replace));
   }
 
  private:
   // A page from elsewhere may point its own name at this address (DNS rebinding), or post to it.
-  bool FromHere(Exchange& x) const {
+  bool FromHere(const Exchange& x) const {
     const auto& names = shared_.options.host_names;
     const auto known = [&](const std::string& host) {
       return IsLocal(host) || host == shared_.options.host ||
              std::find(names.begin(), names.end(), host) != names.end();
     };
-    if (!known(HostOf(x.request.get("Host", "")))) return false;
+    if (x.Count("Host") != 1 || !known(HostOf(x.request.get("Host")))) return false;
     return !x.request.has("Origin") || known(HostOf(x.request.get("Origin")));
   }
 
@@ -131,21 +135,35 @@ class Handler : public net::HTTPRequestHandler {
     return true;
   }
 
-  void Answer(Exchange& x) {
+  // What went wrong in here, for the log: a library below us has thrown.
+  std::string AnswerOrTell(Exchange& x) const {
+    std::string problem;
+    try {
+      Answer(x);
+    } catch (const net::NetException&) {  // the client has left
+      x.response.setKeepAlive(false);
+    } catch (const Poco::TimeoutException&) {  // or takes nothing
+      x.response.setKeepAlive(false);
+    } catch (const Poco::Exception& error) {
+      problem = error.displayText();
+    } catch (const std::exception& error) {
+      problem = error.what();
+    }
+    if (!problem.empty() && !x.response.sent())
+      x.Fail(500, "internal", "the server could not answer this; its log says why");
+    return problem;
+  }
+
+  void Answer(Exchange& x) const {
+    SpeakAs(x);
     if (!FromHere(x))
       return x.Fail(403, "wrong_host",
                     "this Host or Origin is not answered; start with --host-name to allow it");
+    if (!x.sound_url) return x.Fail(400, "bad_url", "the URL is none: a %XX that cannot be read");
     if (x.Is("GET", "healthz")) return x.Send(200, {{"ok", true}});
     if (x.Is("GET", "readyz"))
       return x.Send(shared_.ready ? 200 : 503, {{"ready", shared_.ready.load()}});
     if (Asset(x)) return;
-    if (!x.path.empty() && x.path[0] == "sdapi") x.error_json = A1111Error;
-    if (IsComfyRoute(x)) x.error_json = ComfyError;
-    if (IsBflRoute(x)) x.error_json = BflError;
-    if (IsOpenAiRoute(x)) {
-      x.error_json = OpenAiError;
-      x.conflict_status = 422;  // draft-ietf-httpapi-idempotency-key-header
-    }
     if (BflSample(x)) return;  // its URL is signed
     if (Reviewed(x)) return;
     if (!shared_.keys.empty()) x.owner = KeyOf(x);
@@ -157,7 +175,17 @@ class Handler : public net::HTTPRequestHandler {
     for (const Api api : {Native, ProjectApi, OpenAi, Bfl, A1111, ComfyUi}) {
       if (api(x)) return;
     }
-    x.Fail(404, "not_found", "there is nothing at this path for " + x.method);
+    x.FailUnanswered();
+  }
+
+  // Errors in the shape of the API that is spoken to.
+  static void SpeakAs(Exchange& x) {
+    if (!x.path.empty() && x.path[0] == "sdapi") x.error_json = A1111Error;
+    if (IsComfyRoute(x)) x.error_json = ComfyError;
+    if (IsBflRoute(x)) x.error_json = BflError;
+    if (!IsOpenAiRoute(x)) return;
+    x.error_json = OpenAiError;
+    x.conflict_status = 422;  // draft-ietf-httpapi-idempotency-key-header
   }
 
   static bool Asset(Exchange& x) {
@@ -179,7 +207,7 @@ class Handler : public net::HTTPRequestHandler {
     return false;
   }
 
-  void Metrics(Exchange& x) {
+  void Metrics(Exchange& x) const {
     const Json counters = shared_.queue.Counters();
     std::string text =
         fmt::format("# TYPE kontext_requests_total counter\nkontext_requests_total {}\n",
@@ -194,17 +222,6 @@ class Handler : public net::HTTPRequestHandler {
     x.SendBytes("text/plain; version=0.0.4", text);
   }
 
-  Shared& shared_;
-};
-
-class Factory : public net::HTTPRequestHandlerFactory {
- public:
-  explicit Factory(Shared& shared) : shared_(shared) {}
-  net::HTTPRequestHandler* createRequestHandler(const net::HTTPServerRequest&) override {
-    return new Handler(shared_);  // POCO deletes it
-  }
-
- private:
   Shared& shared_;
 };
 
@@ -240,6 +257,11 @@ Status Run(const ServeOptions& o, const std::atomic<bool>& stop) {
   KX_ASSIGN_OR_RETURN(std::vector<std::string> reviewers, ReadKeys(o.reviewer_keys));
   if (o.review && !keys.empty() && reviewers.empty())
     return Usage("--review with --keys: say who may review with --reviewer-keys");
+  for (const std::string& filter : {o.filter_before, o.filter_after}) {
+    if (!IsFilterUrl(filter)) continue;
+    if (const auto target = FilterTarget(filter); !target.ok())
+      return Usage("{}", target.message());
+  }
   if (o.certificate.empty() != o.private_key.empty())
     return Usage("--certificate and --private-key come together");
   KX_ASSIGN_OR_RETURN(const std::unique_ptr<Store> store, OpenSqliteStore(o.folder));
@@ -250,13 +272,18 @@ Status Run(const ServeOptions& o, const std::atomic<bool>& stop) {
   const WebhookSender webhooks(queue);
   Shared shared{o, queue, std::move(keys), std::move(reviewers)};
   net::ServerSocket socket = Listen(o);
+  Connections connections;
   Poco::ThreadPool threads(4, kThreads);
   net::HTTPServerParams::Ptr parameters(new net::HTTPServerParams);
   parameters->setMaxThreads(kThreads);
   parameters->setTimeout(Poco::Timespan(kSocketSeconds, 0));
   parameters->setKeepAliveTimeout(Poco::Timespan(15, 0));
   parameters->setSoftwareVersion("kontext");
-  net::HTTPServer server(new Factory(shared), threads, socket, parameters);
+  const Handler handler(shared);
+  const auto handle = [&](auto& request, auto& response, auto& place) {
+    handler.Handle(request, response, place);
+  };
+  net::TCPServer server(ServeHttp(connections, parameters, handle), threads, socket, parameters);
   server.start();
   if (o.ready)
     o.ready(fmt::format("{}://{}", o.certificate.empty() ? "http" : "https",
@@ -264,7 +291,8 @@ Status Run(const ServeOptions& o, const std::atomic<bool>& stop) {
   while (!stop) Poco::Thread::sleep(50);
   shared.ready = false;
   queue.Stop();
-  server.stopAll(true);
+  server.stop();
+  connections.EndAll();
   return Status();
 }
 

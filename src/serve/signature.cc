@@ -12,6 +12,7 @@
 #include <cstring>
 #include <fstream>
 
+#include "io/atomic_file.h"
 #include "serve/store.h"
 
 namespace kontext::serve {
@@ -49,6 +50,7 @@ Result<std::string> ServerSecret(const std::string& folder) {
   close(file);
   if (!written || std::rename(fresh.c_str(), path.c_str()) != 0)
     return BadInput("{}: {}", path, std::strerror(errno));
+  SyncFolderOf(path);
   return secret;
 }
 

@@ -2,7 +2,7 @@
 #ifndef KONTEXT_SERVE_SQLITE_EDITS_H_
 #define KONTEXT_SERVE_SQLITE_EDITS_H_
 
-#include "serve/statement.h"
+#include "io/database.h"
 #include "serve/store.h"
 
 namespace kontext::serve {
@@ -12,15 +12,15 @@ inline constexpr const char* kEditColumns =
     "SELECT id, number, owner, state, created, started, finished, request, inputs, mask, steps, "
     "notes, error_code, error_message, idempotency_key, body_hash FROM edits ";
 
-Status InsertEdit(sqlite3* db, StoredEdit& edit);  // fills in `number`
+Status InsertEdit(const Database& db, StoredEdit& edit);  // fills in `number`
 // State, times, notes, error; of an ended edit the checkpoint goes.
-Status UpdateEdit(sqlite3* db, const StoredEdit& edit);
-Status DeleteEdit(sqlite3* db, const std::string& id);  // and what only it uses
-Status InsertImage(sqlite3* db, const std::string& id, const StoredImage& image, bool held);
+Status UpdateEdit(const Database& db, const StoredEdit& edit);
+Status DeleteEdit(const Database& db, const std::string& id);  // and what only it uses
+Status InsertImage(const Database& db, const std::string& id, const StoredImage& image, bool held);
 // Of an edit that was decided on: its pictures' latents go, and it is free if it was approved.
-Status InsertDecision(sqlite3* db, const StoredEdit& edit, const Decision& decision);
+Status InsertDecision(const Database& db, const StoredEdit& edit, const Decision& decision);
 // Of a SELECT that begins with kEditColumns.
-Result<std::vector<StoredEdit>> ReadEdits(sqlite3* db, Statement& select);
+Result<std::vector<StoredEdit>> ReadEdits(const Database& db, Statement& select);
 
 }  // namespace kontext::serve
 

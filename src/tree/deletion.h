@@ -2,7 +2,7 @@
 #ifndef KONTEXT_TREE_DELETION_H_
 #define KONTEXT_TREE_DELETION_H_
 
-#include "tree/database.h"
+#include "io/database.h"
 
 namespace kontext {
 

@@ -7,8 +7,9 @@
 #include <exception>
 #include <limits>
 
+#include "base/cut_text.h"
 #include "base/status.h"
-#include "tree/database.h"
+#include "io/database.h"
 #include "tree/deletion.h"
 
 namespace kontext {
@@ -106,33 +107,33 @@ struct Tree::Impl {
     KX_ASSIGN_OR_RETURN(const int64_t application, db->Number("PRAGMA application_id"));
     KX_ASSIGN_OR_RETURN(const int64_t version, db->Number("PRAGMA user_version"));
     if (application != kApplication) {
-      return BadInput("{}: is a SQLite file, but no tree of edits", db->path());
+      return BadInput("{}: is a SQLite file, but no tree of edits", db->name());
     }
     if (version != 1 && version != kVersion) {
       return BadInput(
           "{}: its tables have version {}, this program knows 1 and {}; use the program that "
           "made it",
-          db->path(), version, kVersion);
+          db->name(), version, kVersion);
     }
     return Status();
   }
 
   Result<Turn> Get(int64_t id) const {
     KX_ASSIGN_OR_RETURN(const bool deletions, HasDeletions(*db));
-    KX_ASSIGN_OR_RETURN(Statement s, db->Prepare(SelectTurns(deletions, "WHERE id = ?").c_str()));
+    Statement s = db->Prepare(SelectTurns(deletions, "WHERE id = ?"));
     KX_ASSIGN_OR_RETURN(const bool row, s.Bind(1, id).Step());
-    if (!row) return Usage("{}: has no turn {}", db->path(), id);
+    if (!row) return Usage("{}: has no turn {}", db->name(), id);
     return Checked(ReadTurn(s));
   }
 
   Result<Turn> Checked(Turn turn) const {
     if (turn.parent >= 0 && turn.parent < turn.id) return turn;
-    return BadInput("{}: turn {} has the parent {}; expected an earlier turn", db->path(), turn.id,
+    return BadInput("{}: turn {} has the parent {}; expected an earlier turn", db->name(), turn.id,
                     turn.parent);
   }
 
   Result<std::vector<Turn>> List(bool deletions, const char* where) const {
-    KX_ASSIGN_OR_RETURN(Statement s, db->Prepare(SelectTurns(deletions, where).c_str()));
+    Statement s = db->Prepare(SelectTurns(deletions, where));
     std::vector<Turn> turns;
     for (;;) {
       KX_ASSIGN_OR_RETURN(const bool row, s.Step());
@@ -145,10 +146,10 @@ struct Tree::Impl {
   Result<Pixels> Decode(const std::string& png, const std::string& what,
                         const std::string& sha256) const {
     KX_ASSIGN_OR_RETURN(LoadedPicture loaded,
-                        ReadPictureBytes(png, fmt::format("{}: {}", db->path(), what), true));
+                        DecodePictureBytes(png, fmt::format("{}: {}", db->name(), what), true));
     KX_ASSIGN_OR_RETURN(const std::string sum, PixelsSha256(loaded.pixels));
     if (sum != sha256) {
-      return BadInput("{}: {} has the sum {}, expected {}: it was changed", db->path(), what,
+      return BadInput("{}: {} has the sum {}, expected {}: it was changed", db->name(), what,
                       sum.substr(0, 16), sha256.substr(0, 16));
     }
     return std::move(loaded.pixels);
@@ -156,9 +157,9 @@ struct Tree::Impl {
 
   Result<Edited> Load(int64_t id) const {
     KX_ASSIGN_OR_RETURN(const Turn turn, Get(id));
-    KX_ASSIGN_OR_RETURN(Statement s,
-                        db->Prepare("SELECT png, latents, latents_width, latents_height, "
-                                    "latents_sha256 FROM turns WHERE id = ?"));
+    Statement s = db->Prepare(
+        "SELECT png, latents, latents_width, latents_height, "
+        "latents_sha256 FROM turns WHERE id = ?");
     KX_ASSIGN_OR_RETURN(const bool row, s.Bind(1, id).Step());
     KX_ENSURE(row);
     Edited out;
@@ -170,7 +171,7 @@ struct Tree::Impl {
     const int64_t width = s.Int(2), height = s.Int(3);
     const EditLimits limits;
     if (width < 1 || height < 1 || width > limits.max_side || height > limits.max_side) {
-      return BadInput("{}: the latents of turn {} are of {}x{} pixels", db->path(), id, width,
+      return BadInput("{}: the latents of turn {} are of {}x{} pixels", db->name(), id, width,
                       height);
     }
     out.latents.width = static_cast<int>(width);
@@ -181,16 +182,16 @@ struct Tree::Impl {
     KX_ASSIGN_OR_RETURN(const std::string sum, LatentsSha256(out.latents));
     if (sum != s.Bytes(4)) {
       return BadInput("{}: the latents of turn {} do not have their sum: they were changed",
-                      db->path(), id);
+                      db->name(), id);
     }
     return out;
   }
 
   Result<std::string> InputPng(const std::string& sha256) const {
-    KX_ASSIGN_OR_RETURN(Statement s, db->Prepare("SELECT png FROM inputs WHERE pixels_sha256 = ?"));
+    Statement s = db->Prepare("SELECT png FROM inputs WHERE pixels_sha256 = ?");
     KX_ASSIGN_OR_RETURN(const bool row, s.Bind(1, std::string_view(sha256)).Step());
     if (row) return s.Bytes(0);
-    return BadInput("{}: the input picture {} is missing", db->path(), sha256.substr(0, 16));
+    return BadInput("{}: the input picture {} is missing", db->name(), sha256.substr(0, 16));
   }
 
   Result<Pixels> Input(const std::string& sha256) const {
@@ -202,16 +203,16 @@ struct Tree::Impl {
   Result<Mask> MaskInput(const std::string& sha256) const {
     KX_ASSIGN_OR_RETURN(const std::string png, InputPng(sha256));
     KX_ASSIGN_OR_RETURN(const LoadedPicture loaded,
-                        ReadPictureBytes(png, fmt::format("{}: a mask", db->path())));
+                        DecodePictureBytes(png, fmt::format("{}: a mask", db->name())));
     Mask mask = AsMask(loaded.pixels);
     KX_ASSIGN_OR_RETURN(const std::string sum, MaskSha256(mask));
     if (sum == sha256) return mask;
-    return BadInput("{}: the mask {} was changed", db->path(), sha256.substr(0, 16));
+    return BadInput("{}: the mask {} was changed", db->name(), sha256.substr(0, 16));
   }
 
   Status Keep(const std::string& sha256, const Pixels& picture) const {
-    KX_ASSIGN_OR_RETURN(const std::string png, PngBytes({picture, 0, "", 0}));
-    KX_ASSIGN_OR_RETURN(Statement s, db->Prepare("INSERT OR IGNORE INTO inputs VALUES(?, ?)"));
+    KX_ASSIGN_OR_RETURN(const std::string png, EncodePictureBytes({picture, 0, "", 0}, ".png"));
+    Statement s = db->Prepare("INSERT OR IGNORE INTO inputs VALUES(?, ?)");
     return s.Bind(1, std::string_view(sha256)).BindBlob(2, png).Run();
   }
   Status KeepInputs(const EditRequest& request) const {
@@ -236,12 +237,13 @@ struct Tree::Impl {
     way.edited.data.assign(
         static_cast<size_t>(way.edited.width) * static_cast<size_t>(way.edited.height), 0);
     while (turn.parent != 0) {
-      KX_ASSIGN_OR_RETURN(Statement s, db->Prepare("SELECT edited_png FROM turns WHERE id = ?"));
+      Statement s = db->Prepare("SELECT edited_png FROM turns WHERE id = ?");
       KX_ASSIGN_OR_RETURN(const bool row, s.Bind(1, turn.id).Step());
       KX_ENSURE(row);
-      KX_ASSIGN_OR_RETURN(const LoadedPicture mask,
-                          ReadPictureBytes(s.Bytes(0), fmt::format("{}: the edited part of turn {}",
-                                                                   db->path(), turn.id)));
+      KX_ASSIGN_OR_RETURN(
+          const LoadedPicture mask,
+          DecodePictureBytes(s.Bytes(0),
+                             fmt::format("{}: the edited part of turn {}", db->name(), turn.id)));
       Join(AsMask(mask.pixels), way.edited);
       KX_ASSIGN_OR_RETURN(turn, Get(turn.parent));
     }
@@ -299,7 +301,7 @@ Result<std::vector<Turn>> Tree::Deleted() const {
 Result<int64_t> Tree::Delete(int64_t id) {
   return Guarded([&]() -> Result<int64_t> {
     KX_ASSIGN_OR_RETURN(const Turn turn, impl_->Get(id));
-    if (turn.deletion != 0) return Usage("{}: turn {} is deleted", impl_->db->path(), id);
+    if (turn.deletion != 0) return Usage("{}: turn {} is deleted", impl_->db->name(), id);
     return HideBranch(*impl_->db, id);
   });
 }
@@ -325,11 +327,10 @@ Result<int64_t> Tree::AddRoot(const std::string& name, const Pixels& picture,
   return Guarded([&]() -> Result<int64_t> {
     const Database& db = *impl_->db;
     KX_ASSIGN_OR_RETURN(const std::string sum, PixelsSha256(picture));
-    KX_ASSIGN_OR_RETURN(const std::string png, PngBytes({picture, 0, recipe, 0}));
-    KX_ASSIGN_OR_RETURN(
-        Statement s,
-        db.Prepare("INSERT INTO turns(name, recipe, png, pixels_sha256) VALUES(?, ?, ?, ?)"));
-    KX_RETURN_IF_ERROR(s.Bind(1, std::string_view(name).substr(0, kMaxName))
+    KX_ASSIGN_OR_RETURN(const std::string png, EncodePictureBytes({picture, 0, recipe, 0}, ".png"));
+    Statement s =
+        db.Prepare("INSERT INTO turns(name, recipe, png, pixels_sha256) VALUES(?, ?, ?, ?)");
+    KX_RETURN_IF_ERROR(s.Bind(1, CutText(name, kMaxName))
                            .Bind(2, std::string_view(recipe))
                            .BindBlob(3, png)
                            .Bind(4, std::string_view(sum))
@@ -353,18 +354,18 @@ Result<int64_t> Tree::AddEdit(int64_t parent, const std::string& name, const Edi
 
     KX_ASSIGN_OR_RETURN(const std::string sum, PixelsSha256(edited.picture));
     KX_ASSIGN_OR_RETURN(const std::string latents_sum, LatentsSha256(edited.latents));
-    KX_ASSIGN_OR_RETURN(const std::string png, PngBytes(edited));
-    KX_ASSIGN_OR_RETURN(const std::string changed_png, PngBytes({AsPicture(changed), 0, "", 0}));
+    KX_ASSIGN_OR_RETURN(const std::string png, EncodePictureBytes(edited, ".png"));
+    KX_ASSIGN_OR_RETURN(const std::string changed_png,
+                        EncodePictureBytes({AsPicture(changed), 0, "", 0}, ".png"));
     KX_ASSIGN_OR_RETURN(Transaction t, Transaction::Begin(db));
     KX_RETURN_IF_ERROR(impl_->KeepInputs(request));
-    KX_ASSIGN_OR_RETURN(
-        Statement s,
-        db.Prepare("INSERT INTO turns(parent, name, recipe, png, pixels_sha256, edited_png, "
-                   "latents, latents_width, latents_height, latents_sha256, drift_share, "
-                   "drift_psnr_db, drift_colour, drift_sharpness) "
-                   "VALUES(?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)"));
+    Statement s = db.Prepare(
+        "INSERT INTO turns(parent, name, recipe, png, pixels_sha256, edited_png, "
+        "latents, latents_width, latents_height, latents_sha256, drift_share, "
+        "drift_psnr_db, drift_colour, drift_sharpness) "
+        "VALUES(?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)");
     s.Bind(1, parent)
-        .Bind(2, std::string_view(name).substr(0, kMaxName))
+        .Bind(2, CutText(name, kMaxName))
         .Bind(3, std::string_view(edited.recipe))
         .BindBlob(4, png)
         .Bind(5, std::string_view(sum))
@@ -392,8 +393,8 @@ Result<int64_t> Tree::AddEdit(int64_t parent, const std::string& name, const Edi
 Status Tree::Rename(int64_t id, const std::string& name) {
   return Guarded([&]() -> Status {
     KX_RETURN_IF_ERROR(impl_->Get(id).status());
-    KX_ASSIGN_OR_RETURN(Statement s, impl_->db->Prepare("UPDATE turns SET name = ? WHERE id = ?"));
-    return s.Bind(1, std::string_view(name).substr(0, kMaxName)).Bind(2, id).Run();
+    Statement s = impl_->db->Prepare("UPDATE turns SET name = ? WHERE id = ?");
+    return s.Bind(1, CutText(name, kMaxName)).Bind(2, id).Run();
   });
 }
 
@@ -410,10 +411,10 @@ Result<EditRequest> Tree::Continue(int64_t id, bool latents) const {
 Result<EditRequest> Tree::RequestOf(int64_t id) const {
   return Guarded([&]() -> Result<EditRequest> {
     KX_ASSIGN_OR_RETURN(const Turn turn, impl_->Get(id));
-    if (turn.parent == 0) return Usage("{}: turn {} is no edit", impl_->db->path(), id);
+    if (turn.parent == 0) return Usage("{}: turn {} is no edit", impl_->db->name(), id);
     KX_ASSIGN_OR_RETURN(const Recipe recipe, ReadRecipe(turn.recipe));
     if (recipe.references.empty()) {
-      return BadInput("{}: the recipe of turn {} has no reference", impl_->db->path(), id);
+      return BadInput("{}: the recipe of turn {} has no reference", impl_->db->name(), id);
     }
     EditRequest request = recipe.request;
     KX_ASSIGN_OR_RETURN(EditRequest from, Continue(turn.parent, recipe.references[0].latents));

@@ -6,6 +6,7 @@
 #include <utility>
 #include <vector>
 
+#include "base/cut_text.h"
 #include "base/listed.h"
 
 namespace kontext {
@@ -16,12 +17,7 @@ constexpr size_t kMaxEntryBytes = 300;  // of one of them: names come from the f
 
 // A file's text, made fit for a terminal: no control characters, and an end.
 std::string Printable(std::string text) {
-  if (text.size() > kMaxEntryBytes) {
-    size_t end = kMaxEntryBytes;
-    while (end > 0 && (static_cast<unsigned char>(text[end]) & 0xC0) == 0x80) --end;  // whole UTF-8
-    text.resize(end);
-    text += "...";
-  }
+  if (text.size() > kMaxEntryBytes) text = CutText(text, kMaxEntryBytes) + "...";
   for (char& c : text) {
     if (static_cast<unsigned char>(c) < 0x20 || c == 0x7F) c = '?';
   }

@@ -10,8 +10,9 @@ import {
 } from './store';
 import { TopBar, settingsOpen } from './topbar';
 import { TreePanel } from './tree_panel';
-import { Viewer, peek, view } from './viewer';
+import { Viewer, peek, pin, view } from './viewer';
 import type { View } from './viewer';
+import { WHOLE, kept, zoom } from './zoom';
 
 function Welcome() {
   const files = useRef<HTMLInputElement>(null);
@@ -41,7 +42,7 @@ function Welcome() {
 
 function Toasts() {
   return (
-    <div class="toasts">
+    <section class="toasts" aria-label="Messages">
       {toasts.value.map(t => (
         <div key={t.id} class={`toast ${t.kind}`}>
           <Icon name={t.kind === 'error' ? 'warn' : 'info'} size={16} />
@@ -50,7 +51,7 @@ function Toasts() {
           <Button icon="close" label="Dismiss" kind="quiet" onClick={() => dismiss(t.id)} />
         </div>
       ))}
-    </div>
+    </section>
   );
 }
 
@@ -64,6 +65,11 @@ function KeyGate() {
       <button class="button primary" type="submit" disabled={!key}>Enter</button>
     </form>
   );
+}
+
+function closer(by: number): void {
+  const box = document.querySelector('.viewer-room .frame');
+  if (box instanceof HTMLElement) zoom.value = kept({ scale: zoom.value.scale * by, x: zoom.value.x * by, y: zoom.value.y * by }, { width: box.offsetWidth, height: box.offsetHeight });
 }
 
 function usePageKeys(): void {
@@ -83,6 +89,9 @@ function usePageKeys(): void {
       else if (views[e.key]) view.value = views[e.key];
       else if (e.key === 'b') peek.value = true;
       else if (e.key === 'm' && base.value && !current.value?.job) maskOpen.value = !maskOpen.value;
+      else if (e.key === 'c' && current.value?.turn) pin(current.value.turn);
+      else if (e.key === '+' || e.key === '-') closer(e.key === '+' ? 1.5 : 1 / 1.5);
+      else if (e.key === '0') zoom.value = WHOLE;
       else if (e.key === '/') document.getElementById('instruction')?.focus();
       else return;
       e.preventDefault();

@@ -5,8 +5,9 @@ import { addReferences, clearReferences, useRecipe } from './composer_state';
 import { Button } from './parts';
 import { asStrokes } from './pixels';
 import { maskFor } from './mask_state';
-import { again, attempt, base, current, deleteTurn, pane, project, select, tell, turnKey } from './store';
+import { again, attempt, base, current, deleteTurn, pane, pinned, project, select, tell, turnKey } from './store';
 import { renaming } from './tree_panel';
+import { pin } from './viewer';
 
 function Fact({ name, value }: { name: string; value: string | number | undefined }) {
   return value === undefined || value === '' ? null : <div class="fact"><dt>{name}</dt><dd>{value}</dd></div>;
@@ -103,6 +104,7 @@ export function Details() {
       <div class="actions">
         <Button icon="download" label="Export" onClick={() => void save(turn)} hint="PNG with its recipe inside">Export</Button>
         <Button icon="pencil" label="Rename" kind="plain" onClick={() => { renaming.value = turnKey(turn.id); pane.value = 'tree'; }} hint="Rename (F2)" />
+        <Button icon="pin" label="Compare others with this" pressed={pinned.value === turn.id} onClick={() => pin(turn)} hint="Compare others with this (C)" />
         <Button icon="trash" label="Delete" kind="danger" onClick={() => void deleteTurn(turn)} hint="Delete, with all that follows from it" />
       </div>
       {turn.parent > 0 && (

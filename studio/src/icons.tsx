@@ -30,6 +30,7 @@ const PATHS = {
   up: 'M12 19V5M6 11l6-6 6 6',
   stop: 'M7 7h10v10H7z',
   target: 'M4 9V5h4M16 5h4v4M20 15v4h-4M8 19H4v-4',
+  pin: 'M9 4h6M10 4v6l-3 4h10l-3-4V4M12 14v6',
   invert: 'M12 4a8 8 0 1 0 0 16zM12 4a8 8 0 0 1 0 16',
   branch: 'M7 5v9M7 14a5 5 0 0 0 5 5h3M17 19h.01M7 8a4 4 0 0 0 4 4h5',
   file: 'M6 3h8l4 4v14H6zM14 3v4h4',

@@ -21,9 +21,10 @@ export function MaskLayer({ turn, picture, box }: { turn: Turn; picture: Picture
     return () => mask.canvas.remove();
   }, [mask]);
 
-  const at = (e: PointerEvent) => {
+  const at = (e: PointerEvent) => {  // also of a frame that is enlarged
     const r = holder.current!.getBoundingClientRect();
-    return { x: (e.clientX - r.left) / scale, y: (e.clientY - r.top) / scale };
+    const seen = r.width / picture.width;
+    return { x: (e.clientX - r.left) / seen, y: (e.clientY - r.top) / seen };
   };
   const paint = (to: { x: number; y: number }) => {
     mask.stroke(last.current ?? to, to, tool.value, COLOUR);

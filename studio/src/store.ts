@@ -17,6 +17,7 @@ export const projects = signal<ProjectInfo[]>([]);
 export const project = signal<Project | null>(null);
 export const jobs = signal<Job[]>([]);
 export const selected = signal('');  // a TreeNode's key
+export const pinned = signal(0);  // the id of the turn that others are compared with
 export const connection = signal<'starting' | 'up' | 'lost' | 'key'>('starting');
 export const pane = signal<'picture' | 'tree' | 'details'>('picture');  // on a phone, one at a time
 export const toasts = signal<Toast[]>([]);
@@ -154,6 +155,7 @@ export async function openProject(id: string, turn?: number): Promise<void> {
     stopWatching();
     jobs.value = [];
     selected.value = '';
+    pinned.value = 0;
   }
   project.value = opened;
   const has = (key: string) => nodes.value.some(n => n.key === key);

@@ -4,7 +4,7 @@ import { useEffect, useLayoutEffect, useRef, useState } from 'preact/hooks';
 import { api } from './api';
 import { Icon } from './icons';
 import { Picture, px } from './parts';
-import { deleteTurn, nodes, pane, project, renameTurn, select, selected, undo } from './store';
+import { deleteTurn, nodes, pane, pinned, project, renameTurn, select, selected, undo } from './store';
 import type { TreeNode } from './store';
 import { layOut, visible } from './tree';
 import type { Row } from './tree';
@@ -100,6 +100,7 @@ function TurnRow({ row }: { row: Row<TreeNode> }) {
           {row.children > 1 && <span class="unseen">, {row.children} branches</span>}
           {drifted && <span class="turn-drift" title={`Drifted: ${turn!.drift!.psnr_db!.toFixed(1)} dB from its root where nothing was edited`}>drift</span>}
           {turn?.recipe?.mask && <Icon name="brush" size={13} />}
+          {turn?.id === pinned.value && <><Icon name="pin" size={13} /><span class="unseen">, others are compared with it</span></>}
         </span>
       </span>
     </div>

@@ -5,19 +5,36 @@ import { api } from './api';
 import type { Turn } from './api';
 import { Button, Segments, px, useSource } from './parts';
 import { MaskLayer, MaskTools } from './mask';
-import { maskOpen } from './mask_state';
+import { maskOf, maskOpen } from './mask_state';
 import { difference } from './pixels';
-import { base, cancel, current, project, rootOf } from './store';
+import { base, cancel, current, pinned, project, rootOf, tell } from './store';
 import type { Job } from './store';
-import { duration } from './words';
+import { duration, short } from './words';
+import { WHOLE, useGestures, zoom } from './zoom';
 
 export type View = 'picture' | 'slider' | 'sides' | 'difference';
 export const view = signal<View>('picture');
-export const against = signal<'parent' | 'root'>('parent');
+export const against = signal<'parent' | 'root' | 'pinned'>('parent');
 export const peek = signal(false);  // the earlier picture, as long as a key or button is held
 
+// The one that others are held against, unless it is the one that is looked at.
+const pinnedTurn = computed<Turn | undefined>(() => {
+  const turn = project.value?.turns.find(t => t.id === pinned.value);
+  return turn && turn.id !== base.value?.id ? turn : undefined;
+});
+
+// Holds the turns that are chosen from now on against this one; said twice, no longer.
+export function pin(turn: Turn): void {
+  const on = pinned.value !== turn.id;
+  pinned.value = on ? turn.id : 0;
+  against.value = on ? 'pinned' : 'parent';
+  if (on && view.value === 'picture') view.value = 'slider';
+  tell(on ? `Choose another turn: it is compared with “${turn.name}”.` : 'Turns are compared with the one before again.');
+}
+
 const earlier = computed<Turn | undefined>(() => {
-  const turn = base.value;
+  const turn = base.value, other = pinnedTurn.value;
+  if (turn && other && against.value === 'pinned') return other;
   if (!turn?.parent) return undefined;
   return against.value === 'root' ? rootOf(turn) : project.value?.turns.find(t => t.id === turn.parent);
 });
@@ -154,6 +171,9 @@ export function Viewer() {
   const sides = how === 'sides';
   const aspect = shown ? (sides ? 2.04 : 1) * (shown.width / shown.height) : 1;
   const { ref, box } = useFit(aspect);
+  useGestures(ref, box, first => first.closest('.mask-layer') && turn && maskOf(turn.id)?.undo());
+  const { scale, x, y } = zoom.value;
+  const frame = { width: px(box.width), height: px(box.height), transform: scale > 1 ? `translate(${x}px, ${y}px) scale(${scale})` : undefined };
   return (
     <section class="viewer" aria-label="Picture">
       <div class="viewer-bar">
@@ -167,15 +187,17 @@ export function Viewer() {
             ]} />
             {comparing && (
               <Segments label="Compare with" value={against.value} onChange={v => (against.value = v)} options={[
-                { value: 'parent', label: 'Last turn' }, { value: 'root', label: 'Original' },
+                ...(turn?.parent ? [{ value: 'parent', label: 'Last turn' }, { value: 'root', label: 'Original' }] as const : []),
+                ...(pinnedTurn.value ? [{ value: 'pinned', label: short(pinnedTurn.value.name), icon: 'pin' }] as const : []),
               ]} />
             )}
+            {scale > 1 && <Button icon="target" label="Show all of it" onClick={() => (zoom.value = WHOLE)}>{Math.round(100 * scale)} %</Button>}
           </>
         )}
       </div>
       <div class="viewer-room" ref={ref}>
         {shown && box.width > 0 && (
-          <div class={`frame ${sides ? 'two' : ''} ${shown.width * 2 <= box.width ? 'enlarged' : ''}`} style={{ width: px(box.width), height: px(box.height) }}>
+          <div class={`frame ${sides ? 'two' : ''} ${shown.width * 2 <= box.width ? 'enlarged' : ''}`} style={frame}>
             {job ? <Growing job={job} under={after} />
               : how === 'slider' ? <Slider before={before!} after={shown} />
               : how === 'difference' ? <Difference before={before!} after={shown} />

@@ -30,3 +30,9 @@ export function nameFrom(words: string, otherwise: string): string {
   const text = words.replace(/\.(png|jpe?g|webp|kontext)$/i, '').replace(/[\u0000-\u001f/\\]+/g, ' ').trim();
   return text ? text.slice(0, 80) : otherwise;
 }
+
+// A name that fits a button.
+export function short(name: string, most = 22): string {
+  const letters = [...name];
+  return letters.length <= most ? name : `${letters.slice(0, most - 1).join('').trimEnd()}…`;
+}

@@ -1,7 +1,12 @@
 """The native API: its contract (docs/openapi.json), hostile bodies, cancelling, and kill -9."""
+import base64
+import http.client
 import json
 import os
 import signal
+import socket
+import ssl
+import subprocess
 import time
 import unittest
 from pathlib import Path
@@ -22,6 +27,20 @@ class Native(Served):
         self.assertEqual(self.json("GET", "/v1/edits")["edits"][0]["id"], edit["id"])
         self.json("DELETE", f"/v1/edits/{edit['id']}")
         self.json("GET", f"/v1/edits/{edit['id']}", status=404)
+
+    def test_a_form_is_the_same_request(self):
+        body = b"".join(f'--b\r\nContent-Disposition: form-data; name="{n}"\r\n\r\n{v}\r\n'.encode() for n, v in
+                        (("prompt", "make it night"), ("steps", 2), ("seed", 1)))
+        body += b'--b\r\nContent-Disposition: form-data; name="image"; filename="a.png"\r\n\r\n' + base64.b64decode(PICTURE) + b"\r\n--b--\r\n"
+        by_form = self.json("POST", "/v1/edits", body, 202, {"Content-Type": "multipart/form-data; boundary=b"})
+        pictures = [self.ask("GET", self.wait(edit)["images"][0]["url"])[2] for edit in (by_form, self.edit())]
+        self.assertEqual(*pictures)
+
+    def test_wrong_methods_are_told_the_right_ones(self):
+        for method, path, allowed in (("PUT", "/v1/edits", {"GET", "POST"}), ("POST", "/v1/model", {"GET"}), ("GET", "/v1/tokens", {"POST"})):
+            status, headers, _ = self.ask(method, path)
+            self.assertEqual((status, set(headers["Allow"].split(", "))), (405, allowed))
+        self.json("GET", "/v1/nothing", status=404)
 
     def test_events_tell_every_step_and_end(self):
         names = [(n, d) for n, d in self.events(f"/v1/edits/{self.edit(steps=4)['id']}/events")]
@@ -91,6 +110,47 @@ class Native(Served):
             self.assertIn(name, self.json("GET", "/v1/model"))
         counts = self.json("POST", "/v1/tokens", {"prompt": "make it night"})
         self.assertTrue(1 < counts["clip"]["tokens"] < counts["clip"]["limit"])
+
+
+class OverTls(Served):
+    """--certificate: the same server over TLS 1.2 and later, and nothing but that on its port."""
+
+    def start(self):
+        self.certificate = os.path.join(self.folder, "cert.pem")
+        key = os.path.join(self.folder, "key.pem")
+        subprocess.run(["openssl", "req", "-x509", "-newkey", "rsa:2048", "-nodes", "-subj", "/CN=localhost", "-addext", "subjectAltName=DNS:localhost",
+                        "-days", "2", "-keyout", key, "-out", self.certificate], check=True, capture_output=True, timeout=60)
+        self.flags = ("--certificate", self.certificate, "--private-key", key)
+        super().start()
+
+    def context(self, most=ssl.TLSVersion.MAXIMUM_SUPPORTED):
+        context = ssl.create_default_context(cafile=self.certificate)
+        context.minimum_version, context.maximum_version = ssl.TLSVersion.TLSv1, most
+        context.set_ciphers("DEFAULT@SECLEVEL=0")
+        return context
+
+    def ask(self, method, path, body=None, headers=None):
+        connection = http.client.HTTPSConnection("localhost", self.port, timeout=60, context=self.context())
+        connection.request(method, path, body=json.dumps(body) if isinstance(body, dict) else body, headers=headers or {})
+        answer = connection.getresponse()
+        data = answer.read()
+        connection.close()
+        return answer.status, answer.headers, data
+
+    def test_an_edit_over_tls_and_nothing_without(self):
+        edit = self.wait(self.edit(steps=1))
+        self.assertTrue(self.ask("GET", edit["images"][0]["url"])[2].startswith(b"\x89PNG"))
+        self.assertEqual(self.events(f"/v1/edits/{edit['id']}/events")[-1][0], "ready")
+        with self.assertRaises(ssl.SSLError):
+            with socket.create_connection(("localhost", self.port), timeout=10) as plain:
+                self.context(ssl.TLSVersion.TLSv1_1).wrap_socket(plain, server_hostname="localhost")
+        with socket.create_connection(("localhost", self.port), timeout=10) as plain:
+            plain.sendall(b"GET /healthz HTTP/1.1\r\nHost: localhost\r\n\r\n")
+            try:
+                self.assertNotIn(b"200 OK", plain.recv(1000))
+            except ConnectionResetError:
+                pass
+        self.assertEqual(self.ask("GET", "/healthz")[0], 200)
 
 
 class Limited(Served):

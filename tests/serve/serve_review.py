@@ -3,6 +3,7 @@ import base64
 import json
 import os
 import signal
+import socket
 import subprocess
 import threading
 import time
@@ -288,6 +289,69 @@ class OtherApis(Reviewed):
         self.json("POST", "/v1/edits", {"prompt": "a cat", "steps": 1}, 429)
         self.decide(edits[0], "refuse")
         self.json("POST", "/v1/edits", {"prompt": "a cat", "steps": 1}, 202)
+
+
+class NobodyComes(Reviewed):
+    """Requests that are answered with the picture wait for a reviewer as long as --review-wait says; their edits wait on."""
+    flags = ("--review", "--review-wait", "1")
+
+    def test_openai(self):
+        body, key = {"prompt": "a happy cat", "steps": 2}, {"Idempotency-Key": "once"}
+        begin = time.monotonic()
+        status, headers, data = self.ask("POST", "/v1/images/generations", body, key)
+        took = time.monotonic() - begin
+        self.assertEqual((status, headers["x-should-retry"]), (503, "false"))  # its clients would draw it again
+        waiting = self.held()
+        error = json.loads(data)["error"]
+        self.assertIn(waiting["id"], error["message"])
+        self.assertEqual((set(error), error["type"]), ({"message", "type", "param", "code"}, "server_error"))
+        self.assertFalse(red(data))
+        print(f"answered 503 after {took:.1f} s of drawing and 1 s of waiting")
+        self.decide(waiting, "approve")
+        self.assertEqual(len(self.json("POST", "/v1/images/generations", body, 200, key)["data"]), 1)
+        self.assertEqual(len(self.json("GET", "/v1/edits")["edits"]), 1)
+
+    def test_openai_streamed_waits_as_long_as_its_client(self):
+        seen = []
+        reader = threading.Thread(target=lambda: seen.extend(self.events("/v1/images/generations", {"prompt": "a", "steps": 2, "stream": True})))
+        reader.start()
+        waiting = self.held()
+        time.sleep(3)
+        self.assertTrue(reader.is_alive())
+        self.decide(waiting, "approve")
+        reader.join(30)
+        self.assertEqual(seen[-1][0], "image_generation.completed")
+
+    def test_a1111(self):
+        error = self.json("POST", "/sdapi/v1/txt2img", {"prompt": "a happy cat", "steps": 2}, 503)
+        waiting = self.held()
+        self.assertIn(waiting["id"], error["detail"])
+        self.decide(waiting, "approve")
+        self.assertEqual(len(self.wait(waiting)["images"]), 1)
+
+
+class TheClientLeaves(Reviewed):
+    """A request whose client has gone holds no thread until somebody looks at its picture."""
+
+    def test_its_thread_is_free_and_its_edit_is_kept(self):
+        for path in ("/v1/images/generations", "/sdapi/v1/txt2img"):
+            body = json.dumps({"prompt": "a happy cat", "steps": 2}).encode()
+            with socket.create_connection(("127.0.0.1", self.port), timeout=10) as client:
+                client.sendall(f"POST {path} HTTP/1.1\r\nHost: localhost\r\nContent-Length: {len(body)}\r\n\r\n".encode() + body)
+                waiting = self.held()
+                self.assertEqual(self.ended(path), 0)
+            begin = time.monotonic()
+            while not self.ended(path) and time.monotonic() < begin + 10:
+                time.sleep(0.05)
+            print(f"{path}: let go {time.monotonic() - begin:.2f} s after its client had left, at most 10 s")
+            self.assertEqual(self.ended(path), 1)
+            self.decide(waiting, "approve")
+            self.wait(waiting)
+
+    def ended(self, path):
+        """Requests for `path` that the log tells of."""
+        with open(os.path.join(self.folder, "log"), encoding="utf-8") as log:
+            return len([line for line in log if json.loads(line).get("path") == path])
 
 
 class WithKeys(Reviewed):

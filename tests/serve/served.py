@@ -37,7 +37,7 @@ class Served(unittest.TestCase):
                 [KONTEXT, "serve", "--port", "0", "--folder", self.folder, *self.flags, *keys], stdout=subprocess.PIPE, stderr=log,
                 text=True, env={**os.environ, "KONTEXT_MODEL": str(MINI), **self.environment})
         line = self.process.stdout.readline()
-        self.assertIn("http://", line)
+        self.assertIn("://", line)
         self.port = int(line.rsplit(":", 1)[1])
 
     def stop(self, how=signal.SIGTERM):

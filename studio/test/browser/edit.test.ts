@@ -2,7 +2,7 @@
 import assert from 'node:assert/strict';
 import { test } from 'node:test';
 import type { Edit, Project } from '../../src/api';
-import { beginWithSample, instruct, openProjectId, picture, pixels, studio, turns } from './studio';
+import { axe, beginWithSample, instruct, openProjectId, picture, pixels, studio, turns } from './studio';
 
 const item = (name: string | RegExp) => ({ name });
 
@@ -172,3 +172,55 @@ test('several keys, one server: the page asks for one', async () => {
   }, {}, ['--keys', `${folder}/keys`]);
   rmSync(folder, { recursive: true });
 });
+
+test('any two turns are compared: one is pinned, the others are held against it', () => studio(async ({ page, server }) => {
+  await beginWithSample(page);
+  for (const [count, words] of [[2, 'make it night'], [3, 'turn it into pixel art']] as const) {
+    await page.getByRole('treeitem', { name: /^A cat/ }).click();
+    await instruct(page, words);
+    await turns(page, count);
+  }
+  await page.getByRole('treeitem', { name: /^make it night/ }).click();
+  await page.getByRole('button', { name: 'Compare others with this' }).click();
+  await page.getByRole('treeitem', { name: /^make it night.*others are compared with it/ }).waitFor();
+  await page.getByRole('treeitem', { name: /^turn it into pixel art/ }).click();
+  await page.getByRole('slider', { name: /earlier picture/ }).waitFor();
+  const shown = await page.locator('.slider img').evaluateAll(images => images.map(i => (i as HTMLImageElement).src.replace(/\?.*/, '')));
+  const id = await openProjectId(page);
+  assert.deepEqual(shown, [3, 2].map(turn => `${server.url}/v1/projects/${id}/turns/${turn}/image`), 'two branches, neither before the other');
+  await picture(page, 'pinned');
+  await axe(page, 'pinned');
+  await page.getByRole('treeitem', { name: /^A cat/ }).click();
+  await page.getByRole('button', { name: 'Side by side' }).click();
+  await page.locator('.frame.two img[alt="Before: make it night"]').waitFor();  // the root too, which has none before it
+  await page.getByRole('treeitem', { name: /^make it night/ }).click();
+  await page.keyboard.press('c');
+  assert.equal(await page.getByText('others are compared with it').count(), 0);
+}));
+
+test('the picture is enlarged by wheel and keys, moved, and whole again', () => studio(async ({ page }) => {
+  await beginWithSample(page);
+  const frame = page.locator('.frame');
+  const box = (await frame.boundingBox())!;
+  const eye = { x: box.x + box.width * 0.25, y: box.y + box.height * 0.3 };
+  await page.mouse.move(eye.x, eye.y);
+  await page.mouse.wheel(0, -600);
+  await page.getByRole('button', { name: 'Show all of it' }).waitFor();
+  const large = (await frame.boundingBox())!;
+  const scale = large.width / box.width;
+  assert.ok(scale > 2, `${scale}`);
+  for (const [side, length, place] of [['x', 'width', 0.25], ['y', 'height', 0.3]] as const)
+    assert.ok(Math.abs(large[side] + large[length] * place - eye[side]) < 2, `what was under the mouse is there still, ${side}`);
+  await page.mouse.down();
+  await page.mouse.move(eye.x + 60, eye.y + 40, { steps: 4 });
+  await page.mouse.up();
+  const there = (await frame.boundingBox())!;
+  assert.ok(Math.abs(there.x - large.x - 60) < 2 && Math.abs(there.y - large.y - 40) < 2, 'it follows the mouse');
+  await picture(page, 'enlarged');
+  await page.keyboard.press('0');
+  assert.ok(Math.abs((await frame.boundingBox())!.width - box.width) < 1);
+  await page.keyboard.press('+');
+  assert.ok(Math.abs((await frame.boundingBox())!.width - 1.5 * box.width) < 1);
+  await page.getByRole('button', { name: 'Show all of it' }).click();
+  assert.ok(Math.abs((await frame.boundingBox())!.width - box.width) < 1);
+}));

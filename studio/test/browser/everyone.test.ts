@@ -79,6 +79,53 @@ test('a phone of 390 pixels: nothing is cut off, all of it works by thumb', () =
   await fits('settings');
 }, { viewport: { width: 390, height: 844 }, hasTouch: true, isMobile: true, deviceScaleFactor: 2 }));
 
+// Fingers as Chromium's own input sees them.
+test('two fingers enlarge the picture; in a mask one finger paints and two leave no stroke', () => studio(async ({ page }) => {
+  await beginWithSampleOnPhone(page);
+  const hand = await page.context().newCDPSession(page);
+  const touch = (type: 'touchStart' | 'touchMove' | 'touchEnd', ...points: [number, number][]) =>
+    hand.send('Input.dispatchTouchEvent', { type, touchPoints: points.map(([x, y], id) => ({ x, y, id })) });
+  const frame = page.locator('.frame');
+  const width = async () => (await frame.boundingBox())!.width;
+  const box = (await frame.boundingBox())!;
+  const x = box.x + box.width / 2, y = box.y + box.height / 2;
+  const pinch = async (from: number, to: number) => {
+    await touch('touchStart', [x - from, y]);
+    await touch('touchStart', [x - from, y], [x + from, y]);
+    for (let i = 1; i <= 6; ++i) {
+      const reach = from + ((to - from) * i) / 6;
+      await touch('touchMove', [x - reach, y], [x + reach, y]);
+    }
+    await touch('touchEnd');
+  };
+  await pinch(30, 90);
+  assert.ok(Math.abs((await width()) / box.width - 3) < 0.1, `${(await width()) / box.width} times as large`);
+  await picture(page, 'phone-enlarged');
+  await page.getByRole('button', { name: 'Mask: where it may change' }).tap();
+  const painted = () => page.locator('.mask-canvas').evaluate(c => {
+    const canvas = c as HTMLCanvasElement;
+    const { data } = canvas.getContext('2d')!.getImageData(0, 0, canvas.width, canvas.height);
+    return data.filter((v, i) => i % 4 === 3 && v > 127).length;
+  });
+  await pinch(90, 60);
+  assert.equal(await painted(), 0, 'two fingers paint nothing');
+  const scale = (await width()) / box.width;
+  assert.ok(scale > 1.5 && scale < 2.5, `${scale} times as large`);
+  await touch('touchStart', [x - 40, y]);
+  for (let i = 1; i <= 8; ++i) await touch('touchMove', [x - 40 + 10 * i, y]);
+  await touch('touchEnd');
+  const one = await painted();
+  assert.ok(one > 100, `${one} pixels by one finger`);
+  const where = await page.locator('.mask-canvas').evaluate(c => {
+    const canvas = c as HTMLCanvasElement;
+    const { data } = canvas.getContext('2d')!.getImageData(0, 0, canvas.width, canvas.height);
+    const rows = [...Array(canvas.height).keys()].filter(r => [...Array(canvas.width).keys()].some(c => data[4 * (r * canvas.width + c) + 3] > 127));
+    return (rows[0] + rows[rows.length - 1]) / 2 / canvas.height;
+  });
+  assert.ok(Math.abs(where - 0.5) < 0.05, `the stroke is under the finger, at ${where} of the height`);
+  await picture(page, 'phone-mask');
+}, { viewport: { width: 390, height: 844 }, hasTouch: true, isMobile: true, deviceScaleFactor: 2 }));
+
 async function beginWithSampleOnPhone(page: Page): Promise<void> {
   await page.getByRole('button', { name: 'Try the sample' }).tap();
   await page.locator('.frame img').waitFor();

@@ -1,6 +1,6 @@
-// SQLite, as the tree uses it: statements that bind, step and read, errors that name the file.
-#ifndef KONTEXT_TREE_DATABASE_H_
-#define KONTEXT_TREE_DATABASE_H_
+// SQLite: statements that bind, step and read, errors that name the file.
+#ifndef KONTEXT_IO_DATABASE_H_
+#define KONTEXT_IO_DATABASE_H_
 
 #include <cstdint>
 #include <memory>
@@ -16,16 +16,16 @@ namespace kontext {
 
 class Database;
 
-// One prepared statement. Numbers of parameters begin at 1, of columns at 0.
+// One prepared statement. Numbers of parameters begin at 1, of columns at 0. What went wrong in
+// preparing or binding is told by Step() and Run().
 class Statement {
  public:
   Statement& Bind(int at, int64_t value);
   Statement& Bind(int at, double value);
   Statement& Bind(int at, std::string_view text);
   Statement& BindBlob(int at, std::string_view bytes);
-  // The next row; false after the last. Of what was bound badly it says so, too.
-  Result<bool> Step();
-  Status Run();  // a statement that gives no rows
+  Result<bool> Step();  // to the next row; false after the last
+  Status Run();         // a statement that gives no rows
 
   bool IsNull(int column) const;
   int64_t Int(int column) const;
@@ -38,21 +38,24 @@ class Statement {
     void operator()(sqlite3_stmt* s) const;
   };
   explicit Statement(const Database* db, sqlite3_stmt* s) : db_(db), stmt_(s) {}
+  Statement& Checked(int code);
   const Database* db_;
   std::unique_ptr<sqlite3_stmt, Finalize> stmt_;
-  int bound_ = 0;  // SQLITE_OK, or the first failure to bind
+  Status failed_;  // the first failure to prepare or to bind
 };
 
 class Database {
  public:
-  // An existing file; or with `create` one that may not exist yet.
-  static Result<std::unique_ptr<Database>> Open(const std::string& path, bool create);
+  // An existing file; or with `create` one that may not exist yet. `name` is for messages, where
+  // its path is nothing to tell.
+  static Result<std::unique_ptr<Database>> Open(const std::string& path, bool create,
+                                                const std::string& name = "");
 
-  Result<Statement> Prepare(const char* sql) const;
+  Statement Prepare(const std::string& sql) const;
   Status Execute(const char* sql) const;          // several statements, without parameters
   Result<int64_t> Number(const char* sql) const;  // the first column of the first row
   int64_t LastId() const;
-  const std::string& path() const { return path_; }
+  const std::string& name() const { return name_; }
   // What SQLite says went wrong, as kBadInput or kNoSpace naming the file.
   Status Failed(int code) const;
 
@@ -60,7 +63,7 @@ class Database {
   struct Close {
     void operator()(sqlite3* db) const;
   };
-  std::string path_;
+  std::string name_;
   std::unique_ptr<sqlite3, Close> db_;
 };
 
@@ -80,4 +83,4 @@ class Transaction {
 
 }  // namespace kontext
 
-#endif  // KONTEXT_TREE_DATABASE_H_
+#endif  // KONTEXT_IO_DATABASE_H_

@@ -1,4 +1,4 @@
-#include "tree/database.h"
+#include "io/database.h"
 
 #include <sqlite3.h>
 
@@ -7,30 +7,29 @@ namespace kontext {
 void Statement::Finalize::operator()(sqlite3_stmt* s) const { sqlite3_finalize(s); }
 void Database::Close::operator()(sqlite3* db) const { sqlite3_close_v2(db); }
 
-Statement& Statement::Bind(int at, int64_t value) {
-  if (bound_ == SQLITE_OK) bound_ = sqlite3_bind_int64(stmt_.get(), at, value);
-  return *this;
-}
-Statement& Statement::Bind(int at, double value) {
-  if (bound_ == SQLITE_OK) bound_ = sqlite3_bind_double(stmt_.get(), at, value);
-  return *this;
-}
-Statement& Statement::Bind(int at, std::string_view text) {
-  if (bound_ == SQLITE_OK) {
-    bound_ = sqlite3_bind_text64(stmt_.get(), at, text.data(), text.size(), SQLITE_TRANSIENT,
-                                 SQLITE_UTF8);
-  }
-  return *this;
-}
-Statement& Statement::BindBlob(int at, std::string_view bytes) {
-  if (bound_ == SQLITE_OK) {
-    bound_ = sqlite3_bind_blob64(stmt_.get(), at, bytes.data(), bytes.size(), SQLITE_TRANSIENT);
-  }
+Statement& Statement::Checked(int code) {
+  if (failed_.ok() && code != SQLITE_OK) failed_ = db_->Failed(code);
   return *this;
 }
 
+// SQLite answers SQLITE_MISUSE where there is no statement, and the first failure is kept.
+Statement& Statement::Bind(int at, int64_t value) {
+  return Checked(sqlite3_bind_int64(stmt_.get(), at, value));
+}
+Statement& Statement::Bind(int at, double value) {
+  return Checked(sqlite3_bind_double(stmt_.get(), at, value));
+}
+Statement& Statement::Bind(int at, std::string_view text) {
+  return Checked(sqlite3_bind_text64(stmt_.get(), at, text.data(), text.size(), SQLITE_TRANSIENT,
+                                     SQLITE_UTF8));
+}
+Statement& Statement::BindBlob(int at, std::string_view bytes) {
+  return Checked(
+      sqlite3_bind_blob64(stmt_.get(), at, bytes.data(), bytes.size(), SQLITE_TRANSIENT));
+}
+
 Result<bool> Statement::Step() {
-  if (bound_ != SQLITE_OK) return db_->Failed(bound_);
+  KX_RETURN_IF_ERROR(failed_);
   const int code = sqlite3_step(stmt_.get());
   if (code == SQLITE_ROW) return true;
   if (code == SQLITE_DONE) return false;
@@ -39,7 +38,7 @@ Result<bool> Statement::Step() {
 
 Status Statement::Run() {
   KX_ASSIGN_OR_RETURN(const bool row, Step());
-  return row ? Internal("{}: a statement gave rows", db_->path()) : Status();
+  return row ? Internal("{}: a statement gave rows", db_->name()) : Status();
 }
 
 bool Statement::IsNull(int column) const {
@@ -54,9 +53,10 @@ std::string Statement::Bytes(int column) const {
                           : std::string(static_cast<const char*>(bytes), static_cast<size_t>(size));
 }
 
-Result<std::unique_ptr<Database>> Database::Open(const std::string& path, bool create) {
+Result<std::unique_ptr<Database>> Database::Open(const std::string& path, bool create,
+                                                 const std::string& name) {
   auto out = std::make_unique<Database>();
-  out->path_ = path;
+  out->name_ = name.empty() ? path : name;
   sqlite3* db = nullptr;
   const int flags = SQLITE_OPEN_READWRITE | (create ? SQLITE_OPEN_CREATE : 0);
   const int code = sqlite3_open_v2(path.c_str(), &db, flags, nullptr);
@@ -70,11 +70,11 @@ Result<std::unique_ptr<Database>> Database::Open(const std::string& path, bool c
   return out;
 }
 
-Result<Statement> Database::Prepare(const char* sql) const {
+Statement Database::Prepare(const std::string& sql) const {
   sqlite3_stmt* s = nullptr;
-  const int code = sqlite3_prepare_v2(db_.get(), sql, -1, &s, nullptr);
+  const int code = sqlite3_prepare_v2(db_.get(), sql.c_str(), -1, &s, nullptr);
   Statement statement(this, s);
-  if (code != SQLITE_OK) return Failed(code);
+  statement.Checked(code);
   return statement;
 }
 
@@ -84,7 +84,7 @@ Status Database::Execute(const char* sql) const {
 }
 
 Result<int64_t> Database::Number(const char* sql) const {
-  KX_ASSIGN_OR_RETURN(Statement s, Prepare(sql));
+  Statement s = Prepare(sql);
   KX_ASSIGN_OR_RETURN(const bool row, s.Step());
   return row ? s.Int(0) : 0;
 }
@@ -95,15 +95,15 @@ Status Database::Failed(int code) const {
   const std::string said = db_ ? sqlite3_errmsg(db_.get()) : sqlite3_errstr(code);
   switch (code & 0xff) {
     case SQLITE_FULL:
-      return NoSpace("{}: the disk is full", path_);
+      return NoSpace("{}: the disk is full", name_);
     case SQLITE_NOMEM:
-      return NoSpace("{}: not enough memory", path_);
+      return NoSpace("{}: not enough memory", name_);
     case SQLITE_NOTADB:
-      return BadInput("{}: is no tree of edits (no SQLite file)", path_);
+      return BadInput("{}: is no SQLite file", name_);
     case SQLITE_CORRUPT:
-      return BadInput("{}: the file is damaged: {}", path_, said);
+      return BadInput("{}: the file is damaged: {}", name_, said);
     default:
-      return BadInput("{}: {}", path_, said);
+      return BadInput("{}: {}", name_, said);
   }
 }
 
