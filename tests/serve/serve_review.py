@@ -1,5 +1,6 @@
 """--review: no API shows a picture before somebody approved it, whatever is killed in between; and who may approve."""
 import base64
+import http.client
 import json
 import os
 import signal
@@ -82,14 +83,20 @@ class Native(Reviewed):
 
     def test_events_tell_the_wait_and_show_no_preview(self):
         edit = self.edit(steps=6)
-        seen = []
-        reader = threading.Thread(target=lambda: seen.extend(self.events(f"/v1/edits/{edit['id']}/events")))
-        reader.start()
+        connection = http.client.HTTPConnection("127.0.0.1", self.port, timeout=60)
+        self.addCleanup(connection.close)
+        connection.request("GET", f"/v1/edits/{edit['id']}/events")
+        stream, lines, told = connection.getresponse(), [], []
+        while not told or told[-1].get("stage") != "review":  # approved only after that was told
+            lines.append(stream.readline())
+            self.assertTrue(lines[-1], f"the stream ended before the review: {told}")
+            if lines[-1].startswith(b"data: "):
+                told.append(json.loads(lines[-1][6:]))
         self.decide(self.held(edit), "approve")
-        reader.join(30)
-        self.assertEqual(seen[-1][0], "ready")
-        self.assertEqual([d["stage"] for n, d in seen if n == "step"][-1], "review")
-        self.assertFalse([d for _, d in seen if d.get("preview")])
+        rest = stream.read()
+        self.assertIn(b"event: ready", rest)
+        told += [json.loads(line[6:]) for line in rest.splitlines() if line.startswith(b"data: ")]
+        self.assertFalse([data for data in told if data.get("preview")])
 
     def test_taken_back_by_its_owner_it_leaves_the_queue_and_is_never_seen(self):
         edit = self.edit()

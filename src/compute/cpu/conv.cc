@@ -80,19 +80,26 @@ void SumKernel(const ConstTensorView& rows, int64_t py, int64_t px, float* kerne
   });
 }
 
+// Rows of the bands of a result, of about one size.
+int64_t BandRows(int64_t height, int64_t width) {
+  const int64_t most = std::max<int64_t>(1, kBandPixels / width);
+  return CeilDiv(height, CeilDiv(height, most));
+}
+
 constexpr ConvOptions kSame3x3{.stride = 1, .pad_begin = 1, .pad_end = 1};
 
 }  // namespace
 
-// A band and the rows beside it: two, or up to four of an enlarged picture. A picture that is
-// convolved as it lies has the activations' dtype, and no copy.
+// A band's operand has the rows beside it: two, or up to four of an enlarged picture. A picture
+// that is convolved as it lies has the activations' dtype, and no copy.
 void ConvSlots(const Plan& plan, int64_t pixels, int64_t width, int64_t depth, SlotBytes& bytes) {
-  const int64_t band = std::min(pixels, std::max(kBandPixels, width) + 4 * width);
+  const int64_t height = pixels / width, rows = BandRows(height, width);
+  const auto values = [&](int64_t n) { return std::min(height, n) * width * depth; };
   if (plan.path == ProductPath::kWiden) {
-    return Raise(bytes, Slot::kOperand, band * depth * SizeOf(DType::kF32));
+    return Raise(bytes, Slot::kOperand, values(rows + 2) * SizeOf(DType::kF32));
   }
-  Raise(bytes, Slot::kOperand, band * depth * SizeOf(DType::kBF16));
-  Raise(bytes, Slot::kResult, band * depth * SizeOf(DType::kF32));
+  Raise(bytes, Slot::kOperand, values(rows + 4) * SizeOf(DType::kBF16));
+  Raise(bytes, Slot::kResult, values(rows) * SizeOf(DType::kF32));
 }
 
 class CpuConvWeights : public ConvWeights {
@@ -175,13 +182,12 @@ Status CpuOps::ConvolveBand(const ConstTensorView& src, const CpuConvWeights& w,
 }
 
 // A convolution of a picture of `height` rows, whose rows [begin, end) are rows_of(begin, end), by
-// bands of dst of about one size.
+// bands of dst.
 template <class RowsOf>
 Status CpuOps::ByBands(int64_t height, const CpuConvWeights& w, const ConvOptions& o,
                        const ConstTensorView& residual, const TensorView& dst,
                        const RowsOf& rows_of) {
-  const int64_t most = std::max<int64_t>(1, kBandPixels / dst.dim(1));
-  const int64_t rows = CeilDiv(dst.dim(0), CeilDiv(dst.dim(0), most));
+  const int64_t rows = BandRows(dst.dim(0), dst.dim(1));
   for (int64_t begin = 0; begin < dst.dim(0); begin += rows) {
     const int64_t end = std::min(begin + rows, dst.dim(0));
     const int64_t top = begin * o.stride - o.pad_begin;

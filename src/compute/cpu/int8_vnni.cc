@@ -27,9 +27,9 @@ __attribute__((target("avx512f,avx512bw,avx512vl,avx512vnni"))) void TileAvx512(
   const __m512i flip = _mm512_set1_epi8(-128);
   __m512i c[kInt8Rows][kBlocks];
   HWY_UNROLL(8)
-  for (int64_t r = 0; r < kInt8Rows; ++r) {
+  for (auto& row : c) {
     HWY_UNROLL(8)
-    for (int j = 0; j < kBlocks; ++j) c[r][j] = _mm512_setzero_si512();
+    for (auto& sum : row) sum = _mm512_setzero_si512();
   }
   for (int64_t i = 0; i < t.quads; ++i) {
     __m512i w[kBlocks];
@@ -62,10 +62,7 @@ __attribute__((target("avx2,avxvnni"))) void TileAvx(const Int8Tiles& t, const i
   const auto in = [](const auto* p) { return reinterpret_cast<const __m256i*>(p); };
   __m256i c[kInt8Rows][2];
   HWY_UNROLL(8)
-  for (int64_t r = 0; r < kInt8Rows; ++r) {
-    HWY_UNROLL(8)
-    for (int64_t j = 0; j < 2; ++j) c[r][j] = _mm256_setzero_si256();
-  }
+  for (auto& row : c) row[0] = row[1] = _mm256_setzero_si256();
   for (int64_t i = 0; i < t.quads; ++i) {
     const __m256i w0 = _mm256_xor_si256(_mm256_loadu_si256(in(b)), flip);
     const __m256i w1 = _mm256_xor_si256(_mm256_loadu_si256(in(b + 32)), flip);
