@@ -80,6 +80,13 @@ ProcessMemory MemoryOfProcess() {
   return {read("RssAnon"), read("RssFile"), read("VmLck")};
 }
 
+void BoundFreedMemory() {
+#ifdef __GLIBC__
+  mallopt(M_MMAP_THRESHOLD, 1 << 20);
+  mallopt(M_TRIM_THRESHOLD, 1 << 20);
+#endif
+}
+
 void ReleaseFreedMemory() {
 #ifdef __GLIBC__
   malloc_trim(0);

@@ -18,6 +18,10 @@ ProcessMemory MemoryOfProcess();
 // Gives memory that was freed, but kept for later, back to the system, so that the figures above
 // mean what they say.
 void ReleaseFreedMemory();
+// From now on what is freed, a MiB and more at once, goes back by itself. For a process of many
+// threads: glibc gives each of several heaps to them, and lets each keep twice the largest block
+// that was ever freed, up to 64 MiB.
+void BoundFreedMemory();
 
 // Bytes a process in the control groups of `membership` (the text of /proc/PID/cgroup) may still
 // take: the least room in any group on the way up, versions 1 and 2 of control groups mounted below

@@ -12,7 +12,6 @@
 #include <cstdlib>
 #include <sstream>
 
-#include "base/process_memory.h"
 #include "base/status.h"
 
 namespace kontext::serve {
@@ -63,11 +62,7 @@ Exchange::Exchange(Queue& q, Poco::Net::HTTPServerRequest& in, Poco::Net::HTTPSe
   response.set("X-Content-Type-Options", "nosniff");
 }
 
-// What a large request took goes back to the system: each thread's heap would keep its own.
-Exchange::~Exchange() {
-  held_bytes -= reserved_;
-  if (reserved_ > kSmallBody) ReleaseFreedMemory();
-}
+Exchange::~Exchange() { held_bytes -= reserved_; }
 
 bool Exchange::Is(const char* verb, const std::string& pattern) {
   const std::vector<std::string> parts = Split(pattern, '/');

@@ -13,6 +13,7 @@
 #include <algorithm>
 #include <fstream>
 
+#include "base/process_memory.h"
 #include "base/status.h"
 #include "kontext/serve.h"
 #include "serve/a1111.h"
@@ -300,6 +301,7 @@ Status Run(const ServeOptions& o, const std::atomic<bool>& stop) {
 }  // namespace serve
 
 Status Serve(const ServeOptions& options, const std::atomic<bool>& stop) {
+  BoundFreedMemory();
   try {
     return serve::Run(options, stop);
   } catch (const std::exception& error) {
