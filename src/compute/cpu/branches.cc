@@ -67,8 +67,7 @@ Result<ConstTensorView> Branches::Narrowed(const ConstTensorView& x, Workspace& 
 
 void BranchSlots(int64_t rank, const OpSizes& s, SlotBytes& bytes) {
   if (rank == 0) return;
-  int64_t& narrowed = bytes[static_cast<size_t>(Slot::kNarrowed)];
-  narrowed = std::max(narrowed, s.rows * rank * SizeOf(DType::kF32));
+  Raise(bytes, Slot::kNarrowed, s.rows * rank * SizeOf(DType::kF32));
   ProductSlots(s.rows, s.in, rank, bytes);
   // The ups are decoded a granule at a time, as a slice of k of their own beside the weight's.
   ProductSlots(s.rows, EncodedMatrix::kGranule + s.in, s.out, bytes);
