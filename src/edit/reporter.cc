@@ -24,7 +24,7 @@ void Reporter::OnTensor(std::string_view name, ConstTensorView value) {
 
 bool Reporter::Cancelled() {
   return (watch_.listener != nullptr && watch_.listener->Cancelled()) ||
-         (watch_.tap != nullptr && watch_.tap->Cancelled()) || !CheckUnchanged(files_).ok();
+         (watch_.tap != nullptr && watch_.tap->Cancelled()) || !CheckNothingLost(files_).ok();
 }
 
 void Reporter::Notes(const std::vector<std::string>& notes) {

@@ -198,7 +198,8 @@ struct JpegWriter {
   unsigned long out_bytes = 0;
 };
 
-bool WriteAll(JpegWriter& writer, const Pixels& pixels, const std::string& exif) {
+bool WriteAll(JpegWriter& writer, const Pixels& pixels, const std::string& exif,
+              const std::string& xmp) {
   if (setjmp(writer.error.jump) != 0) return false;
   j_compress_ptr codec = &writer.codec;
   jpeg_create_compress(codec);
@@ -216,6 +217,8 @@ bool WriteAll(JpegWriter& writer, const Pixels& pixels, const std::string& exif)
   if (!exif.empty()) {
     jpeg_write_marker(codec, kExifMarker, reinterpret_cast<const JOCTET*>(exif.data()),
                       static_cast<unsigned>(exif.size()));
+    jpeg_write_marker(codec, kExifMarker, reinterpret_cast<const JOCTET*>(xmp.data()),
+                      static_cast<unsigned>(xmp.size()));
   }
   const size_t row_bytes = static_cast<size_t>(pixels.width) * 3;
   while (codec->next_scanline < codec->image_height) {
@@ -236,8 +239,11 @@ Result<std::string> EncodeJpeg(const Pixels& pixels, const std::string& exif) {
     return Usage("a JPEG has at most {} pixels a side, this picture is {}x{}; name a .png file",
                  JPEG_MAX_DIMENSION, pixels.width, pixels.height);
   }
+  // XMP specification, part 3, 1.1.3: EXIF's marker, another first word and its NUL.
+  const std::string xmp =
+      std::string("http://ns.adobe.com/xap/1.0/") + '\0' + std::string(kMadeByAModel);
   JpegWriter writer;
-  if (!WriteAll(writer, pixels, exif)) {
+  if (!WriteAll(writer, pixels, exif, xmp)) {
     return Internal("the JPEG could not be written: {}", writer.error.text);
   }
   return std::string(reinterpret_cast<const char*>(writer.out), writer.out_bytes);

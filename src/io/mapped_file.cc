@@ -78,7 +78,7 @@ Result<MappedFile> MappedFile::Open(const std::string& path) {
   MappedFile mapped;
   mapped.data_ = static_cast<const std::byte*>(memory);
   mapped.size_ = file.size;
-  RememberMapping(mapped.data_, mapped.size_, path);
+  RememberMapping(mapped.data_, mapped.size_, file.descriptor.get(), path);
   return mapped;
 }
 

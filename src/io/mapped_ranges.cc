@@ -1,6 +1,7 @@
 #include "io/mapped_ranges.h"
 
 #include <sys/mman.h>
+#include <sys/stat.h>
 #include <unistd.h>
 
 #include <algorithm>
@@ -19,6 +20,7 @@ struct Node {
   std::atomic<uintptr_t> end = 0;
   std::atomic<bool> changed = false;
   std::string path;
+  struct stat mapped {};  // of the file, when it was mapped
   Node* next = nullptr;
 };
 
@@ -77,9 +79,26 @@ Node* FreeNode() {
   return node;
 }
 
+constexpr const char* kWhatToDo =
+    "put the whole file back and open the model again (replace weights by renaming, never in "
+    "place)";
+
+bool IsOneOf(const Node& node, const std::vector<std::string>& paths) {
+  return node.begin.load() != 0 && std::find(paths.begin(), paths.end(), node.path) != paths.end();
+}
+
+bool WasWrittenTo(const Node& node) {
+  struct stat now {};
+  if (stat(node.path.c_str(), &now) != 0) return false;  // deleted: its bytes last while mapped
+  const struct stat& then = node.mapped;
+  if (now.st_dev != then.st_dev || now.st_ino != then.st_ino) return false;
+  return now.st_size != then.st_size || now.st_mtim.tv_sec != then.st_mtim.tv_sec ||
+         now.st_mtim.tv_nsec != then.st_mtim.tv_nsec;
+}
+
 }  // namespace
 
-void RememberMapping(const std::byte* data, int64_t size, const std::string& path) {
+void RememberMapping(const std::byte* data, int64_t size, int descriptor, const std::string& path) {
   const std::lock_guard lock(mutex);
   InstallHandlerOnce();
   Node* node = FreeNode();
@@ -87,6 +106,7 @@ void RememberMapping(const std::byte* data, int64_t size, const std::string& pat
   // A mapping ends with a whole page.
   const uintptr_t end = (begin + static_cast<uintptr_t>(size) + page_bytes - 1) / page_bytes;
   node->path = path;
+  if (fstat(descriptor, &node->mapped) != 0) node->mapped = {};  // no file has inode 0
   node->changed = false;
   node->end = end * page_bytes;
   node->begin = begin;
@@ -104,16 +124,26 @@ bool IsMapped(std::span<const std::byte> bytes) {
   return node != nullptr && begin + bytes.size() <= node->end.load();
 }
 
-Status CheckUnchanged(const std::vector<std::string>& paths) {
+Status CheckNothingLost(const std::vector<std::string>& paths) {
   if (!any_changed.load()) return Status();
   const std::lock_guard lock(mutex);
   for (const Node* node = first_node.load(); node != nullptr; node = node->next) {
-    if (node->begin.load() == 0 || !node->changed.load()) continue;
-    if (std::find(paths.begin(), paths.end(), node->path) == paths.end()) continue;
+    if (!IsOneOf(*node, paths) || !node->changed.load()) continue;
     return BadInput(
-        "{}: the file changed while it was in use: it is shorter than when it was opened; put the "
-        "whole file back and open the model again (replace weights by renaming, never in place)",
-        node->path);
+        "{}: the file changed while it was in use: it is shorter than when it was opened; {}",
+        node->path, kWhatToDo);
+  }
+  return Status();
+}
+
+Status CheckUnchanged(const std::vector<std::string>& paths) {
+  KX_RETURN_IF_ERROR(CheckNothingLost(paths));
+  const std::lock_guard lock(mutex);
+  for (const Node* node = first_node.load(); node != nullptr; node = node->next) {
+    if (!IsOneOf(*node, paths) || !WasWrittenTo(*node)) continue;
+    return BadInput(
+        "{}: the file changed while it was in use: it was written to after it was opened; {}",
+        node->path, kWhatToDo);
   }
   return Status();
 }

@@ -3,6 +3,7 @@
 #include <gtest/gtest.h>
 #include <unistd.h>
 
+#include <chrono>
 #include <csignal>
 #include <cstdio>
 #include <filesystem>
@@ -29,15 +30,45 @@ TEST_F(MappedRanges, AFileCutShortReadsAsZerosAndIsNamed) {
   EXPECT_TRUE(CheckUnchanged({path_}).ok());
   std::filesystem::resize_file(path_, 4096);
   EXPECT_EQ(file->data()[100], std::byte{'x'});
-  EXPECT_TRUE(CheckUnchanged({path_}).ok());  // nothing was read that is gone
+  EXPECT_TRUE(CheckNothingLost({path_}).ok());  // nothing was read that is gone
+  EXPECT_FALSE(CheckUnchanged({path_}).ok());
   volatile const std::byte* gone = file->data() + 40000;
   const std::byte value = *gone;
   EXPECT_EQ(value, std::byte{0});
+  const Status changed = CheckNothingLost({path_});
+  EXPECT_EQ(changed.code(), Code::kBadInput);
+  EXPECT_NE(changed.message().find(path_ + ": the file changed while it was in use"),
+            std::string::npos);
+  EXPECT_TRUE(CheckNothingLost({"another file"}).ok());
+}
+
+// The twin that changes nothing: reading it, and another file of the same name.
+TEST_F(MappedRanges, AFileWrittenOverAtItsLengthIsNamed) {
+  const auto file = MappedFile::Open(path_);
+  ASSERT_TRUE(file.ok());
+  EXPECT_EQ(file->data()[100], std::byte{'x'});
+  EXPECT_TRUE(CheckUnchanged({path_}).ok());
+  // A second later whatever the file system's clock can tell apart.
+  std::fstream(path_, std::ios::in | std::ios::out) << "yyyy";
+  std::filesystem::last_write_time(
+      path_, std::filesystem::last_write_time(path_) + std::chrono::seconds(1));
+  EXPECT_TRUE(CheckNothingLost({path_}).ok());
   const Status changed = CheckUnchanged({path_});
   EXPECT_EQ(changed.code(), Code::kBadInput);
   EXPECT_NE(changed.message().find(path_ + ": the file changed while it was in use"),
             std::string::npos);
   EXPECT_TRUE(CheckUnchanged({"another file"}).ok());
+}
+
+TEST_F(MappedRanges, AnotherFileOfItsNameIsNoChange) {
+  const auto file = MappedFile::Open(path_);
+  ASSERT_TRUE(file.ok());
+  std::ofstream(path_ + ".new") << "short";
+  std::filesystem::rename(path_ + ".new", path_);
+  EXPECT_TRUE(CheckUnchanged({path_}).ok());
+  EXPECT_EQ(file->data()[40000], std::byte{'x'});
+  std::filesystem::remove(path_);
+  EXPECT_TRUE(CheckUnchanged({path_}).ok());
 }
 
 TEST_F(MappedRanges, OpenedAgainTheFileIsSound) {

@@ -39,7 +39,8 @@ enum class PictureFormat { kPng, kJpeg, kWebp };
 Result<PictureFormat> FormatOfPath(const std::string& path);
 
 // PNG and WebP lossless, JPEG at quality 95 with 4:4:4 chroma. `recipe` (may be empty) is stored as
-// PNG iTXt "kontext", and as EXIF UserComment + XMP-free Software tag in JPEG and WebP.
+// PNG iTXt "kontext", and as EXIF UserComment + Software tag in JPEG and WebP; an XMP packet
+// says in every file that a model made the picture.
 Result<std::string> EncodePicture(const Pixels& pixels, PictureFormat format,
                                   const std::string& recipe);
 

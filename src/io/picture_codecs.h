@@ -54,6 +54,18 @@ Result<RawPicture> DecodeJpeg(std::string_view bytes, const std::string& what,
 Result<RawPicture> DecodeWebp(std::string_view bytes, const std::string& what,
                               const PictureLimits& limits);
 
+// The disclosure that other programs read: an XMP packet with IPTC's term for what a trained model
+// made (IPTC Photo Metadata Standard, Digital Source Type). Stands in every picture written.
+constexpr std::string_view kMadeByAModel =
+    "<?xpacket begin=\"\xEF\xBB\xBF\" id=\"W5M0MpCehiHzreSzNTczkc9d\"?>"
+    "<x:xmpmeta xmlns:x=\"adobe:ns:meta/\">"
+    "<rdf:RDF xmlns:rdf=\"http://www.w3.org/1999/02/22-rdf-syntax-ns#\">"
+    "<rdf:Description rdf:about=\"\""
+    " xmlns:Iptc4xmpExt=\"http://iptc.org/std/Iptc4xmpExt/2008-02-29/\""
+    " Iptc4xmpExt:DigitalSourceType="
+    "\"http://cv.iptc.org/newscodes/digitalsourcetype/trainedAlgorithmicMedia\"/>"
+    "</rdf:RDF></x:xmpmeta><?xpacket end=\"r\"?>";
+
 // `pixels` has been checked. `exif` begins with "Exif\0\0" or is empty.
 Result<std::string> EncodePng(const Pixels& pixels, const std::string& recipe);
 Result<std::string> EncodeJpeg(const Pixels& pixels, const std::string& exif);

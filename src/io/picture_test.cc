@@ -6,6 +6,7 @@
 #include <algorithm>
 #include <cstdio>
 #include <cstdlib>
+#include <map>
 #include <utility>
 
 #include "io/json.h"
@@ -184,6 +185,26 @@ TEST(EncodePicture, RecipesComeBackFromEveryFormat) {
       ASSERT_TRUE(decoded.ok()) << decoded.message();
       EXPECT_EQ(decoded->recipe, recipe);
       EXPECT_TRUE(decoded->notes.empty()) << decoded->notes[0];
+    }
+  }
+}
+
+// Each format's own place for XMP, as its specification has it; then IPTC's term.
+TEST(EncodePicture, SaysThatAModelMadeIt) {
+  using namespace std::string_literals;
+  const std::map<PictureFormat, std::string> places = {
+      {PictureFormat::kPng, "iTXtXML:com.adobe.xmp\0\0\0\0\0<?xpacket"s},
+      {PictureFormat::kJpeg, "http://ns.adobe.com/xap/1.0/\0<?xpacket"s},
+      {PictureFormat::kWebp, "XMP "s}};
+  for (const auto& [format, place] : places) {
+    for (const char* recipe : {"", "{}"}) {
+      const auto file = EncodePicture(Gradient(13, 9, 3), format, recipe);
+      ASSERT_TRUE(file.ok()) << file.message();
+      const size_t at = file->find(place);
+      ASSERT_NE(at, std::string::npos) << static_cast<int>(format);
+      EXPECT_LT(at, file->find("newscodes/digitalsourcetype/trainedAlgorithmicMedia"));
+      EXPECT_NE(file->find("newscodes/digitalsourcetype/trainedAlgorithmicMedia"),
+                std::string::npos);
     }
   }
 }

@@ -232,18 +232,24 @@ bool WriteAll(PngWriter& writer, const Pixels& pixels, png_textp texts, int text
 Result<std::string> EncodePng(const Pixels& pixels, const std::string& recipe) {
   // libpng takes neither const nor lengths for these, but changes nothing.
   std::string software_key = "Software", software = "kontext.cpp", key = kRecipeKey, text = recipe;
-  png_text texts[2] = {};
+  // XMP specification, part 3, 1.1.5.
+  std::string xmp_key = "XML:com.adobe.xmp", xmp(kMadeByAModel);
+  png_text texts[3] = {};
   texts[0].compression = PNG_TEXT_COMPRESSION_NONE;
   texts[0].key = software_key.data();
   texts[0].text = software.data();
   texts[0].text_length = software.size();
   texts[1].compression = PNG_ITXT_COMPRESSION_NONE;
-  texts[1].key = key.data();
-  texts[1].text = text.data();
-  texts[1].itxt_length = text.size();
+  texts[1].key = xmp_key.data();
+  texts[1].text = xmp.data();
+  texts[1].itxt_length = xmp.size();
+  texts[2].compression = PNG_ITXT_COMPRESSION_NONE;
+  texts[2].key = key.data();
+  texts[2].text = text.data();
+  texts[2].itxt_length = text.size();
   PngWriter writer;
   if (writer.info == nullptr) return NoSpace("not enough memory to write a PNG");
-  if (!WriteAll(writer, pixels, texts, recipe.empty() ? 1 : 2)) {
+  if (!WriteAll(writer, pixels, texts, recipe.empty() ? 2 : 3)) {
     return Internal("the PNG could not be written: {}", writer.error.text);
   }
   return std::move(writer.out);

@@ -130,10 +130,12 @@ Result<std::string> EncodeWebp(const Pixels& pixels, const std::string& exif) {
   const WebPData image{reinterpret_cast<const uint8_t*>(bitstream.data()), bitstream.size()};
   // WebP's EXIF chunk is the TIFF block itself, without JPEG's "Exif\0\0".
   const WebPData chunk{reinterpret_cast<const uint8_t*>(exif.data()) + 6, exif.size() - 6};
+  const WebPData xmp{reinterpret_cast<const uint8_t*>(kMadeByAModel.data()), kMadeByAModel.size()};
   const std::unique_ptr<WebPMux, Deleter> mux(WebPMuxCreate(&image, 0));
   WebPData file;
   WebPDataInit(&file);
   KX_ENSURE(mux != nullptr && WebPMuxSetChunk(mux.get(), "EXIF", &chunk, 0) == WEBP_MUX_OK);
+  KX_ENSURE(WebPMuxSetChunk(mux.get(), "XMP ", &xmp, 0) == WEBP_MUX_OK);
   KX_ENSURE(WebPMuxAssemble(mux.get(), &file) == WEBP_MUX_OK);
   const std::unique_ptr<WebPData, decltype(&WebPDataClear)> clear_file(&file, WebPDataClear);
   return std::string(reinterpret_cast<const char*>(file.bytes), file.size);

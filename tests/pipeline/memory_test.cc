@@ -1,5 +1,5 @@
 // The memory plan kept to: what an edit really takes, no allocation in the step loop, weights
-// streamed under a limit, embeddings cached, a model file cut short.
+// streamed under a limit, embeddings cached, a model file that changes meanwhile.
 #include "edit/memory.h"
 
 #include <gtest/gtest.h>
@@ -7,9 +7,12 @@
 #include <unistd.h>
 
 #include <atomic>
+#include <chrono>
 #include <cstdio>
 #include <cstdlib>
 #include <filesystem>
+#include <fstream>
+#include <functional>
 #include <list>
 #include <map>
 #include <thread>
@@ -264,23 +267,36 @@ TEST_F(MemoryTest, ACachedPromptIsNotEncodedAndADamagedEntryIs) {
   EXPECT_TRUE(encoded(fourth));
 }
 
-struct Truncating : EditListener {
+// Does something to a file during the first step.
+struct Meddling : EditListener {
   fs::path file;
+  std::function<void(const fs::path&)> meddle;
   void OnProgress(const Progress& p) override {
-    if (p.stage == Stage::kSteps && p.step == 1) fs::resize_file(file, 4096);
+    if (p.stage == Stage::kSteps && p.step == 1) meddle(file);
   }
 };
 
-TEST_F(MemoryTest, AModelFileCutShortDuringAnEditIsAnError) {
-  const fs::path copy = fs::path(folder_) / "mini";
-  fs::copy(KX_SOURCE_DIR "/models/mini", copy, fs::copy_options::recursive);
-  setup_.model = *OpenModel({.model = copy.string()}, *setup_.ops);
-  Truncating truncating;
-  truncating.file = copy / "transformer/diffusion_pytorch_model.safetensors";
-  const auto edits = Run(&truncating);
-  EXPECT_EQ(edits.code(), Code::kBadInput);
-  EXPECT_NE(edits.message().find(truncating.file.string()), std::string::npos) << edits.message();
-  EXPECT_NE(edits.message().find("changed while it was in use"), std::string::npos);
+TEST_F(MemoryTest, AModelFileChangedDuringAnEditIsAnError) {
+  const auto cut_short = [](const fs::path& file) { fs::resize_file(file, 4096); };
+  const auto written_over = [](const fs::path& file) {
+    std::fstream(file, std::ios::in | std::ios::out | std::ios::binary).seekp(-4, std::ios::end)
+        << "over";
+    fs::last_write_time(file, fs::last_write_time(file) + std::chrono::seconds(1));
+  };
+  const std::map<std::string, std::function<void(const fs::path&)>> meddlers = {
+      {"cut short", cut_short}, {"written over", written_over}};
+  for (const auto& [what, meddle] : meddlers) {
+    const fs::path copy = fs::path(folder_) / what;
+    fs::copy(KX_SOURCE_DIR "/models/mini", copy, fs::copy_options::recursive);
+    setup_.model = *OpenModel({.model = copy.string()}, *setup_.ops);
+    Meddling meddling;
+    meddling.file = copy / "transformer/diffusion_pytorch_model.safetensors";
+    meddling.meddle = meddle;
+    const auto edits = Run(&meddling);
+    EXPECT_EQ(edits.code(), Code::kBadInput) << what;
+    EXPECT_NE(edits.message().find(meddling.file.string()), std::string::npos) << edits.message();
+    EXPECT_NE(edits.message().find("changed while it was in use"), std::string::npos);
+  }
 }
 
 }  // namespace

@@ -75,6 +75,7 @@ class CpuOps : public Ops {
                  const TensorView& dst);
   Status Int8(const ConstTensorView& src, const CpuLinearWeights& w, const Epilogue& epilogue,
               const TensorView& dst);
+  bool ByLibrary(const CpuLinearWeights& w) const;
   Status PackForLibrary(const CpuLinearWeights& w);
   Status LibraryProduct(ConstTensorView src, const CpuLinearWeights& w, const Epilogue& epilogue,
                         const TensorView& dst);

@@ -87,10 +87,14 @@ Result<std::unique_ptr<LinearWeights>> CpuOps::DoPrepareLinear(const LinearSourc
   largest_rank_ = std::max(largest_rank_, w->branches.rank());
   if (w->int8 && !w->in_place) pending_int8_bytes_ += w->int8->encoded_bytes();
   // What may run in 8 bits is packed when it is used, in the form that is asked for then.
-  if (plan_.path == ProductPath::kLibrary && !source.in_place && !w->int8) {
+  if (ByLibrary(*w) && !w->int8) {
     KX_RETURN_IF_ERROR(PackForLibrary(*w));
   }
   return std::unique_ptr<LinearWeights>(std::move(w));
+}
+
+bool CpuOps::ByLibrary(const CpuLinearWeights& w) const {
+  return plan_.path == ProductPath::kLibrary && !w.in_place && onednn::CanMultiply(w.in_features);
 }
 
 Status CpuOps::PackForLibrary(const CpuLinearWeights& w) {
@@ -189,7 +193,7 @@ Status CpuOps::Product(const ConstTensorView& src, const LinearWeights& weights,
                        const Epilogue& epilogue, const TensorView& dst) {
   const auto& w = static_cast<const CpuLinearWeights&>(weights);
   if (w.int8 && precision() == Precision::kInt8) return Int8(src, w, epilogue, dst);
-  if (plan_.path == ProductPath::kLibrary && !w.in_place) {
+  if (ByLibrary(w)) {
     if (!w.packed) KX_RETURN_IF_ERROR(PackForLibrary(w));
     return LibraryProduct(src, w, epilogue, dst);
   }
