@@ -53,8 +53,9 @@ enum class Activation { kNone, kSilu, kGeluTanh, kQuickGelu };
 //   p[i, j] = 255 * 2^(s[i, j] - m_b[i]), rounded to nearest (to within 0.03 before that)
 //   dst = sum_b 2^m_b s_v[b] sum_j p q_v / sum_b 2^m_b sum_j p
 // (smoothed keys: SageAttention, arXiv:2410.02367; a maximum for each block, so that one large
-// score takes digits only from its own block.) A NaN or infinity in a query makes its row NaN, one
-// in the keys all of the head, one in the values their channel NaN or infinite.
+// score takes digits only from its own block.) A backend may attend exactly instead, where that
+// takes no longer. A NaN or infinity in a query makes its row NaN, one in the keys all of the head,
+// one in the values their channel NaN or infinite.
 enum class Precision { kExact, kInt8 };
 constexpr int64_t kInt8Slice = 3072;         // columns of a row of x that share a scale
 constexpr int64_t kInt8AttentionKeys = 192;  // of a block

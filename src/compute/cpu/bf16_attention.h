@@ -1,7 +1,5 @@
-// Attention on processors that multiply bf16 natively (AVX512_BF16): the streaming softmax of
-// attention.h on pairs of bf16 numbers. Both products are transposed, S^T = K Q^T and O^T = V^T
-// P^T: scores come out with a query in each lane, and two keys' probabilities of a query make the
-// 32-bit lane that the second product reads, so nothing is shuffled.
+// Attention on processors that multiply bf16 natively (AVX512_BF16, and AMX beside it): the
+// streaming softmax of attention.h on pairs of bf16 numbers.
 #ifndef KONTEXT_COMPUTE_CPU_BF16_ATTENTION_H_
 #define KONTEXT_COMPUTE_CPU_BF16_ATTENTION_H_
 
@@ -18,10 +16,11 @@ namespace kontext::cpu {
 bool Bf16AttentionTakes(const ConstTensorView& q, const ConstTensorView& k,
                         const ConstTensorView& v, const AttentionOptions& o);
 // Body of Ops::Attention there. Probabilities are rounded to bf16; scores, sums and dst are f32.
-Status AttendBf16(ConstTensorView q, ConstTensorView k, ConstTensorView v,
+// `amx`: by AMX, only where AmxAttentionTakes its channels.
+Status AttendBf16(bool amx, ConstTensorView q, ConstTensorView k, ConstTensorView v,
                   const AttentionOptions& o, TensorView dst, Workspace& space);
 // The most it takes of the workspace: raises `bytes` to that.
-void Bf16AttentionSlots(int64_t heads, int64_t queries, int64_t keys, int64_t channels,
+void Bf16AttentionSlots(bool amx, int64_t heads, int64_t queries, int64_t keys, int64_t channels,
                         SlotBytes& bytes);
 
 }  // namespace kontext::cpu

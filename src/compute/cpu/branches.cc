@@ -61,16 +61,20 @@ Branches::Branches(const std::vector<LowRank>& branches, int64_t features)
 Result<ConstTensorView> Branches::Narrowed(const ConstTensorView& x, Workspace& space) const {
   KX_ASSIGN_OR_RETURN(float* memory, space.Floats(Slot::kNarrowed, x.dim(0) * rank_));
   const TensorView narrowed = ViewOf(memory, {x.dim(0), rank_});
-  KX_RETURN_IF_ERROR(Multiply({{LeftRows::Matrix(x), *downs_}}, Epilogue{}, narrowed, space));
+  KX_RETURN_IF_ERROR(
+      Multiply(F32Panels(), {{LeftRows::Matrix(x), *downs_}}, Epilogue{}, narrowed, space));
   return ConstTensorView(narrowed);
 }
 
-void BranchSlots(int64_t rank, const OpSizes& s, SlotBytes& bytes) {
+void BranchSlots(ProductPath path, int64_t rank, const OpSizes& s, SlotBytes& bytes) {
   if (rank == 0) return;
   Raise(bytes, Slot::kNarrowed, s.rows * rank * SizeOf(DType::kF32));
-  ProductSlots(s.rows, s.in, rank, bytes);
-  // The ups are decoded a granule at a time, as a slice of k of their own beside the weight's.
-  ProductSlots(s.rows, EncodedMatrix::kGranule + s.in, s.out, bytes);
+  ProductSlots(F32Panels(), s.rows, s.in, rank, bytes);
+  ProductSlots(F32Panels(), s.rows, rank, s.out, bytes);
+  if (path != ProductPath::kWiden) return;
+  // One product with the weight's: the ups are decoded a granule at a time, as a slice of k of
+  // their own.
+  ProductSlots(F32Panels(), s.rows, EncodedMatrix::kGranule + s.in, s.out, bytes);
 }
 
 }  // namespace kontext::cpu

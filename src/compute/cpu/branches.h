@@ -32,9 +32,9 @@ class Branches {
   std::optional<StackedRows> downs_, ups_;
 };
 
-// The most that branches of `rank` beside products of these sizes take of the workspace on our own
-// path, in exact precision: raises `bytes` to that.
-void BranchSlots(int64_t rank, const OpSizes& s, SlotBytes& bytes);
+// The most that branches of `rank` beside products of these sizes take of the workspace: raises
+// `bytes` to that.
+void BranchSlots(ProductPath path, int64_t rank, const OpSizes& s, SlotBytes& bytes);
 
 }  // namespace kontext::cpu
 

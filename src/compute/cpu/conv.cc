@@ -1,6 +1,6 @@
 // Convolutions on pictures with the channel fastest, without im2col. Where the processor multiplies
-// bf16 natively, oneDNN convolves; everywhere else it is our product on patches: oneDNN's AVX2
-// convolution reaches a third of the machine's rate in this layout (SPEED.md).
+// bf16 natively but has no AMX, oneDNN convolves; everywhere else it is our product on patches:
+// oneDNN's AVX2 convolution reaches a third of the machine's rate in this layout (SPEED.md).
 //
 // What a convolution reads in another form than it lies (normed, enlarged, of another dtype), or
 // writes so, exists for a band of rows only. Bands are exact: a band's neighbouring rows are made
@@ -99,13 +99,14 @@ void ConvSlots(const Plan& plan, int64_t pixels, int64_t width, int64_t depth, S
     return Raise(bytes, Slot::kOperand, values(rows + 2) * SizeOf(DType::kF32));
   }
   Raise(bytes, Slot::kOperand, values(rows + 4) * SizeOf(DType::kBF16));
+  if (plan.path == ProductPath::kAmx) return;
   Raise(bytes, Slot::kResult, values(rows) * SizeOf(DType::kF32));
 }
 
 class CpuConvWeights : public ConvWeights {
  public:
   using ConvWeights::ConvWeights;
-  Tensor rows;                     // kWiden: [N,k,k,C] in the checkpoint's dtype
+  Tensor rows;                     // not kLibrary: [N,k,k,C] in the checkpoint's dtype
   mutable onednn::Weights packed;  // kLibrary; new layouts may be added in use
   Tensor bias;                     // [N] F32
 };
@@ -177,7 +178,8 @@ Status CpuOps::ConvolveBand(const ConstTensorView& src, const CpuConvWeights& w,
   if (!residual.empty()) e.addend = Pixels(residual);
   const StackedRows rows(
       {WeightRows(w.rows.view().Reshaped({w.out_channels, w.kernel * w.kernel * w.in_channels}))});
-  return cpu::Multiply({{LeftRows::Patches(src, w.kernel, stride, pads), rows}}, e, Pixels(dst),
+  return cpu::Multiply(PanelsFor(plan_.path),
+                       {{LeftRows::Patches(src, w.kernel, stride, pads), rows}}, e, Pixels(dst),
                        space_);
 }
 
@@ -208,7 +210,7 @@ Status CpuOps::Convolution(const ConstTensorView& src, const ConvWeights& weight
                            const ConvOptions& o, const ConstTensorView& residual,
                            const TensorView& dst) {
   const auto& w = static_cast<const CpuConvWeights&>(weights);
-  if (plan_.path == ProductPath::kWiden) {  // reads and writes it where it is
+  if (plan_.path != ProductPath::kLibrary) {  // reads and writes it where it is
     const Pads pads{o.pad_begin, o.pad_end, o.pad_begin, o.pad_end};
     return ConvolveBand(src, w, o.stride, pads, residual, dst);
   }
@@ -232,7 +234,7 @@ Status CpuOps::EnlargedConvolution(const ConstTensorView& src, const CpuConvWeig
                       {src.dim(0), src.dim(1), N});
     pixels.SetStride(0, 2 * width * N);
     pixels.SetStride(1, 2 * N);
-    KX_RETURN_IF_ERROR(cpu::Multiply({{LeftRows::Squares(src, 1 - py, 1 - px), rows}},
+    KX_RETURN_IF_ERROR(cpu::Multiply(F32Panels(), {{LeftRows::Squares(src, 1 - py, 1 - px), rows}},
                                      {.bias = w.bias.view().As<float>()}, pixels, space_));
   }
   return Status();
@@ -240,6 +242,7 @@ Status CpuOps::EnlargedConvolution(const ConstTensorView& src, const CpuConvWeig
 
 void CpuOps::DoUpsampleConv2d(ConstTensorView src, const ConvWeights& weights, TensorView dst) {
   const auto& w = static_cast<const CpuConvWeights&>(weights);
+  // Only in f32: the added weights would have to be rounded to bf16.
   if (plan_.path == ProductPath::kWiden) return Keep(EnlargedConvolution(src, w, dst));
   const auto enlarged = [&](int64_t begin, int64_t end) -> Result<ConstTensorView> {
     const int64_t first = begin / 2, last = (end + 1) / 2;  // rows of src
@@ -257,6 +260,7 @@ void CpuOps::DoUpsampleConv2d(ConstTensorView src, const ConvWeights& weights, T
 void CpuOps::DoNormConv2d(ConstTensorView src, const PictureNorm& norm, const ConvWeights& weights,
                           ConstTensorView residual, TensorView dst) {
   const GroupFactors factors = FactorsOf(src, norm);
+  // What the product would narrow anyway is written narrow.
   const DType dtype = plan_.path == ProductPath::kWiden ? DType::kF32 : activation_dtype();
   const auto normed = [&](int64_t begin, int64_t end) -> Result<ConstTensorView> {
     const Shape shape{end - begin, src.dim(1), src.dim(2)};

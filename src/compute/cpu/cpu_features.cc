@@ -4,7 +4,7 @@
 #include <string>
 #include <utility>
 
-#include "compute/cpu/int8_amx.h"
+#include "compute/cpu/amx.h"
 #include "compute/cpu/onednn.h"
 #include "compute/cpu/targets.h"
 
@@ -59,7 +59,7 @@ CpuFeatures DetectCpuFeatures() {
   if (f.avx512 && __get_cpuid_count(7, 0, &a, &b, &c, &d) != 0) {
     f.vnni = (c & (1u << 11)) != 0;
     const bool tiles = (d & (1u << 24)) != 0;
-    f.amx = tiles && (d & (1u << 22)) != 0;
+    f.amx = tiles && (d & (1u << 22)) != 0 && AllowAmx();
     f.amx_int8 = tiles && (d & (1u << 25)) != 0 && AllowAmx();
     if (__get_cpuid_count(7, 1, &a, &b, &c, &d) != 0) f.bf16 = (a & (1u << 5)) != 0;
   }
@@ -107,10 +107,12 @@ Int8Path Int8PathFor(const CpuFeatures& features) {
 }
 
 Plan PlanFor(const CpuFeatures& features, std::string_view dtype) {
-  const bool native = features.avx512 && (features.bf16 || features.amx);
+  const bool native = features.avx512 && features.bf16;
   Plan plan;
   plan.bf16_activations = dtype == "bf16" || (dtype.empty() && native);
-  plan.path = plan.bf16_activations && native ? ProductPath::kLibrary : ProductPath::kWiden;
+  if (plan.bf16_activations && native) {
+    plan.path = features.amx ? ProductPath::kAmx : ProductPath::kLibrary;
+  }
   plan.bf16_attention = plan.bf16_activations && features.avx512 && features.bf16;
   plan.int8 = Int8PathFor(features);
   return plan;

@@ -16,8 +16,8 @@ struct CpuFeatures {
   bool avx_vnni = false;  // VNNI on AVX2's registers, which processors without AVX-512 have
   bool vnni = false;      // AVX-512 VNNI
   bool bf16 = false;      // AVX-512 BF16
-  bool amx = false;       // AMX tiles with BF16
-  bool amx_int8 = false;  // AMX tiles with INT8, which the system lets this process use
+  bool amx = false;       // AMX tiles with BF16, which the system lets this process use
+  bool amx_int8 = false;  // the same with INT8
 };
 
 // Of this processor, by cpuid.
@@ -36,6 +36,7 @@ CpuFeatures Limit(const CpuFeatures& have, Isa limit);
 enum class ProductPath {
   kWiden,    // our own f32 kernel on 16-bit or f32 weights where they are
   kLibrary,  // oneDNN on weights prepacked in the activations' dtype
+  kAmx,      // our own bf16 kernel on weights where they are
 };
 // How a product in 8 bits multiplies; all give the same sums, bit for bit.
 enum class Int8Path {

@@ -28,18 +28,20 @@ unsigned Bits(const CpuFeatures& f) {
 TEST(CpuFeaturesTest, PlanOfEveryProcessor) {
   for (unsigned bits = 0; bits < 256; ++bits) {
     const CpuFeatures f = FromBits(bits);
-    // bf16 products need AVX-512 and one of the two instructions that multiply bf16.
-    const bool native = (bits & 4u) != 0 && (bits & (16u | 32u)) != 0;
+    // bf16 products need AVX-512 and its bf16; AMX is then the better way.
+    const bool native = (bits & 20u) == 20u, amx = native && (bits & 32u) != 0;
+    const ProductPath path = amx      ? ProductPath::kAmx
+                             : native ? ProductPath::kLibrary
+                                      : ProductPath::kWiden;
     const Plan automatic = PlanFor(f, ""), bf16 = PlanFor(f, "bf16"), f32 = PlanFor(f, "f32");
     EXPECT_EQ(automatic.bf16_activations, native) << bits;
     EXPECT_TRUE(bf16.bf16_activations) << bits;
     EXPECT_FALSE(f32.bf16_activations) << bits;
-    EXPECT_EQ(automatic.path == ProductPath::kLibrary, native) << bits;
-    EXPECT_EQ(bf16.path == ProductPath::kLibrary, native) << bits;
+    EXPECT_EQ(automatic.path, path) << bits;
+    EXPECT_EQ(bf16.path, path) << bits;
     EXPECT_EQ(f32.path, ProductPath::kWiden) << bits;
-    // Attention's own kernel is of the first of them only.
-    EXPECT_EQ(bf16.bf16_attention, (bits & 20u) == 20u) << bits;
-    EXPECT_EQ(automatic.bf16_attention, (bits & 20u) == 20u) << bits;
+    EXPECT_EQ(bf16.bf16_attention, native) << bits;
+    EXPECT_EQ(automatic.bf16_attention, native) << bits;
     EXPECT_FALSE(f32.bf16_attention) << bits;
     // Products in 8 bits: the widest registers that can; whatever the dtype of activations.
     const Int8Path int8 = (bits & 140u) == 140u ? Int8Path::kAmx

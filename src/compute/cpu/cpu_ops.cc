@@ -4,6 +4,7 @@
 #include <numeric>
 #include <utility>
 
+#include "compute/cpu/amx_attention.h"
 #include "compute/cpu/attention.h"
 #include "compute/cpu/bf16_attention.h"
 #include "compute/cpu/branches.h"
@@ -40,25 +41,28 @@ int64_t CpuOps::ScratchBytes(std::span<const OpSizes> groups) const {
   SlotBytes most{};
   for (const OpSizes& s : groups) {
     SlotBytes bytes{};
-    ProductSlots(s.rows, s.in, s.out, bytes);
+    ProductSlots(PanelsFor(plan_.path), s.rows, s.in, s.out, bytes);
     // Sizes with a kernel are of convolutions, which have no branches.
     const int64_t rank = s.kernel > 0 ? 0 : largest_rank_;
-    BranchSlots(rank, s, bytes);
+    BranchSlots(plan_.path, rank, s, bytes);
     int64_t& result = bytes[static_cast<size_t>(Slot::kResult)];
     if (precision() == Precision::kInt8) {
       if (rank > 0) result = std::min(s.rows, kBranchedRows) * s.out * SizeOf(DType::kF32);
-      Int8ProductSlots(s.rows, s.in, s.out, bytes);
+      Int8ProductSlots(plan_.int8, s.rows, s.in, s.out, bytes);
       Int8AttentionSlots(s.heads, s.queries, s.keys, s.channels, bytes);
     }
     bytes[static_cast<size_t>(Slot::kKernel)] = s.kernel * 4 / 9 * SizeOf(DType::kF32);
     AttentionSlots(s.heads, s.queries, s.keys, s.channels, bytes);
     if (plan_.bf16_attention) {
-      Bf16AttentionSlots(s.heads, s.queries, s.keys, s.channels, bytes);
+      Bf16AttentionSlots(plan_.path == ProductPath::kAmx, s.heads, s.queries, s.keys, s.channels,
+                         bytes);
     }
     if (s.width > 0) {
       ConvSlots(plan_, s.rows, s.width, s.depth, bytes);
-    } else if (plan_.path ==
-               ProductPath::kLibrary) {  // oneDNN's scratchpads are small beside these
+    } else if (plan_.path == ProductPath::kAmx && rank > 0) {
+      result = std::max(result, s.rows * s.out * SizeOf(DType::kF32));
+    } else if (plan_.path == ProductPath::kLibrary) {
+      // oneDNN's scratchpads are small beside these.
       bytes[static_cast<size_t>(Slot::kOperand)] = s.rows * s.in * SizeOf(activation_dtype());
       // Where branches are added, any product's result, not only an addend's.
       const int64_t results = rank > 0 ? std::max(s.results, s.rows * s.out) : s.results;
@@ -80,10 +84,12 @@ Result<ConstTensorView> CpuOps::As(DType dtype, const ConstTensorView& view) {
 
 void CpuOps::DoAttention(ConstTensorView q, ConstTensorView k, ConstTensorView v,
                          const AttentionOptions& o, TensorView dst) {
-  const bool int8 = o.coarsest == Precision::kInt8 && precision() == Precision::kInt8;
-  if (int8) return Keep(AttendInt8(plan_.int8, q, k, v, o, dst, space_));
   const bool bf16 = plan_.bf16_attention && Bf16AttentionTakes(q, k, v, o);
-  Keep(bf16 ? AttendBf16(q, k, v, o, dst, space_) : Attend(q, k, v, o, dst, space_));
+  const bool amx = bf16 && plan_.path == ProductPath::kAmx && AmxAttentionTakes(q.dim(2));
+  const bool int8 = o.coarsest == Precision::kInt8 && precision() == Precision::kInt8;
+  // By AMX 8 bits are slower: their softmax has more to do.
+  if (int8 && !amx) return Keep(AttendInt8(plan_.int8, q, k, v, o, dst, space_));
+  Keep(bf16 ? AttendBf16(amx, q, k, v, o, dst, space_) : Attend(q, k, v, o, dst, space_));
 }
 
 void CpuOps::DoLayerNorm(ConstTensorView src, ConstTensorView weight, ConstTensorView bias,

@@ -79,6 +79,9 @@ class CpuOps : public Ops {
   Status PackForLibrary(const CpuLinearWeights& w);
   Status LibraryProduct(ConstTensorView src, const CpuLinearWeights& w, const Epilogue& epilogue,
                         const TensorView& dst);
+  // What is left to do with a product and its bias in f32: the branches, and the epilogue.
+  Status FinishResult(const ConstTensorView& src, const CpuLinearWeights& w,
+                      const Epilogue& epilogue, const TensorView& result, const TensorView& dst);
   // conv.cc: residual may be empty.
   Status Convolution(const ConstTensorView& src, const ConvWeights& w, const ConvOptions& o,
                      const ConstTensorView& residual, const TensorView& dst);

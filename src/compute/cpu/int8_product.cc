@@ -19,24 +19,38 @@ static_assert(kInt8Features == PackedInt8::kRows && kInt8Depth == PackedInt8::kC
 // caches while the row panels of a block (96 rows) pass, again and again from the second cache.
 // Measured: SPEED.md. A slice's sums stay below 2^31: 3072 * 255 * 127.
 static_assert(kInt8Slice % kRotationGroup == 0 && kInt8Slice * 255 * 127 < (int64_t{1} << 31));
-constexpr int64_t kBlockPanels = 16;
-constexpr int64_t kTaskBlocks = 16;    // feature blocks of a task
-constexpr int64_t kChunkPanels = 256;  // row panels that are in 8 bits at a time
+constexpr int64_t kTaskBlocks = 16;  // feature blocks of a task
 constexpr int64_t kAlign = 64;
 
-int64_t RoundUp(int64_t n, int64_t multiple) { return CeilDiv(n, multiple) * multiple; }
+struct Cut {
+  int64_t rows;   // of a row panel
+  int64_t block;  // row panels that meet the feature blocks of a task
+  int64_t chunk;  // row panels that are in 8 bits at a time
+  int64_t sums() const { return block * rows * kTaskBlocks * kInt8Features; }
+};
+Cut CutFor(Int8Path path) {
+  return path == Int8Path::kAmx ? Cut{kInt8AmxRows, 8, 96} : Cut{kInt8Rows, 16, 256};
+}
+
+// AMX takes whole registers of columns.
+Int8Path PathFor(Int8Path path, int64_t columns) {
+  const bool whole = columns % kInt8AmxDepth == 0;
+  return path == Int8Path::kAmx && !whole ? Int8Path::kAvx512Vnni : path;
+}
 
 int64_t Slices(int64_t columns) { return CeilDiv(columns, kInt8Slice); }
 
 // The activations of a chunk, and a thread's scratch memory.
-int64_t PanelBytes(int64_t columns) { return kInt8Rows * PackedInt8::PaddedColumns(columns); }
-int64_t ChunkBytes(int64_t panels, int64_t columns) {
-  return RoundUp(panels * PanelBytes(columns), kAlign) + Slices(columns) * panels * kInt8Rows * 8;
+int64_t PanelBytes(const Cut& cut, int64_t columns) {
+  return cut.rows * PackedInt8::PaddedColumns(columns);
 }
-constexpr int64_t kSums = kBlockPanels * kInt8Rows * kTaskBlocks * kInt8Features;
-int64_t ThreadBytes(int64_t columns) {
-  const int64_t sums = kSums * 4 * (Slices(columns) == 1 ? 1 : 2);  // and the total of slices
-  return std::max(sums, RoundUp(columns, kAlign) * 5);              // a row as f32 and int8
+int64_t ChunkBytes(const Cut& cut, int64_t panels, int64_t columns) {
+  return RoundUp(panels * PanelBytes(cut, columns), kAlign) +
+         Slices(columns) * panels * cut.rows * 8;
+}
+int64_t ThreadBytes(const Cut& cut, int64_t columns) {
+  const int64_t sums = cut.sums() * 4 * (Slices(columns) == 1 ? 1 : 2);  // and the total of slices
+  return std::max(sums, RoundUp(columns, kAlign) * 5);                   // a row as f32 and int8
 }
 
 // A piece of the weights: feature blocks of one part.
@@ -49,7 +63,11 @@ struct Piece {
 class Run {
  public:
   Run(Int8Path path, const Int8Product& p)
-      : path_(PathFor(path, p.src.dim(1))), p_(p), rows_(p.src.dim(0)), columns_(p.src.dim(1)) {
+      : path_(PathFor(path, p.src.dim(1))),
+        cut_(CutFor(path_)),
+        p_(p),
+        rows_(p.src.dim(0)),
+        columns_(p.src.dim(1)) {
     int64_t first = 0;
     for (const Int8Weights::Part& part : p.weight) {
       const int64_t blocks = CeilDiv(part.rows, kInt8Features);
@@ -61,17 +79,17 @@ class Run {
   }
 
   Status Prepare(Workspace& space) {
-    panels_ = CeilDiv(rows_, kInt8Rows);
-    chunk_ = std::min(panels_, kChunkPanels);
+    panels_ = CeilDiv(rows_, cut_.rows);
+    chunk_ = std::min(panels_, cut_.chunk);
     threads_ = ThreadsFor(static_cast<double>(p_.dst.shape().NumElements()) *
                           static_cast<double>(columns_) / 16);
     KX_ASSIGN_OR_RETURN(std::byte * memory,
-                        space.Bytes(Slot::kRowPanels, ChunkBytes(chunk_, columns_)));
+                        space.Bytes(Slot::kRowPanels, ChunkBytes(cut_, chunk_, columns_)));
     q_ = reinterpret_cast<int8_t*>(memory);
-    memory += RoundUp(chunk_ * PanelBytes(columns_), kAlign);
+    memory += RoundUp(chunk_ * PanelBytes(cut_, columns_), kAlign);
     scale_ = reinterpret_cast<float*>(memory);
-    sums_ = reinterpret_cast<int32_t*>(scale_ + Slices(columns_) * chunk_ * kInt8Rows);
-    thread_bytes_ = RoundUp(ThreadBytes(columns_), kAlign);
+    sums_ = reinterpret_cast<int32_t*>(scale_ + Slices(columns_) * chunk_ * cut_.rows);
+    thread_bytes_ = RoundUp(ThreadBytes(cut_, columns_), kAlign);
     KX_ASSIGN_OR_RETURN(scratch_, space.Bytes(Slot::kThreads, threads_ * thread_bytes_));
     return Status();
   }
@@ -83,62 +101,58 @@ class Run {
       std::byte* mine = scratch_ + omp_get_thread_num() * thread_bytes_;
 #pragma omp for schedule(static)
       for (int64_t i = 0; i < panels; ++i) Quantise(first, i, reinterpret_cast<float*>(mine));
-      const int64_t row_blocks = CeilDiv(panels, kBlockPanels);
+      const int64_t row_blocks = CeilDiv(panels, cut_.block);
       const int64_t tasks = row_blocks * std::ssize(pieces_);
 #pragma omp for schedule(dynamic)
       for (int64_t i = 0; i < tasks; ++i) {
-        Compute(pieces_[static_cast<size_t>(i / row_blocks)], first, i % row_blocks * kBlockPanels,
+        Compute(pieces_[static_cast<size_t>(i / row_blocks)], first, i % row_blocks * cut_.block,
                 panels, reinterpret_cast<int32_t*>(mine));
       }
     }
   }
 
  private:
-  static Int8Path PathFor(Int8Path path, int64_t columns) {
-    const bool amx = path == Int8Path::kAmx;
-    return amx && columns % kAmxDepth != 0 ? Int8Path::kAvx512Vnni : path;
-  }
-
   void Quantise(int64_t first, int64_t panel, float* scratch) const {
-    const int64_t row = (first + panel) * kInt8Rows;
-    QuantisePanel(p_.src, row, std::min(kInt8Rows, rows_ - row), p_.rotation, scratch,
-                  {.q = q_ + panel * PanelBytes(columns_),
-                   .scale = scale_ + panel * kInt8Rows,
-                   .sums = sums_ + panel * kInt8Rows,
-                   .stride = chunk_ * kInt8Rows,
+    const int64_t row = (first + panel) * cut_.rows;
+    QuantisePanel(p_.src, row, std::min(cut_.rows, rows_ - row), p_.rotation, scratch,
+                  {.q = q_ + panel * PanelBytes(cut_, columns_),
+                   .scale = scale_ + panel * cut_.rows,
+                   .sums = sums_ + panel * cut_.rows,
+                   .stride = chunk_ * cut_.rows,
                    .amx = path_ == Int8Path::kAmx});
   }
 
-  // A piece of the weights by the row panels [panel, panel + kBlockPanels) of the chunk.
+  // A piece of the weights by the row panels [panel, panel + cut_.block) of the chunk.
   void Compute(const Piece& piece, int64_t first, int64_t panel, int64_t chunk_panels,
                int32_t* sums) const {
     const int64_t padded = PackedInt8::PaddedColumns(columns_);
     Int8Tiles t;
-    t.a_stride = PanelBytes(columns_);
+    t.a_stride = PanelBytes(cut_, columns_);
     t.b_stride = kInt8Features * padded;
-    t.panels = std::min(kBlockPanels, chunk_panels - panel);
+    t.panels = std::min(cut_.block, chunk_panels - panel);
     t.blocks = piece.blocks;
     t.sums = sums;
-    float* total = reinterpret_cast<float*>(sums + kSums);
+    float* total = reinterpret_cast<float*>(sums + cut_.sums());
     Int8Sums slice{.sums = sums,
                    .panels = t.panels,
                    .blocks = t.blocks,
-                   .row_scale = scale_ + panel * kInt8Rows,
-                   .row_sums = sums_ + panel * kInt8Rows};
+                   .panel_rows = cut_.rows,
+                   .row_scale = scale_ + panel * cut_.rows,
+                   .row_sums = sums_ + panel * cut_.rows};
     for (int64_t k = 0; k < padded; k += kInt8Slice) {
       if (k > 0) {
         AddInt8Slice(slice, k == kInt8Slice, total);
-        slice.row_scale += chunk_ * kInt8Rows;
-        slice.row_sums += chunk_ * kInt8Rows;
+        slice.row_scale += chunk_ * cut_.rows;
+        slice.row_sums += chunk_ * cut_.rows;
       }
-      t.a = q_ + panel * t.a_stride + k * kInt8Rows;
+      t.a = q_ + panel * t.a_stride + k * cut_.rows;
       t.b = piece.part->in.weight + piece.block * t.b_stride + k * kInt8Features;
       t.quads = std::min(kInt8Slice, padded - k) / kInt8Depth;
       ComputeInt8Tiles(path_, t);
     }
-    const int64_t row = (first + panel) * kInt8Rows, n = piece.column;
+    const int64_t row = (first + panel) * cut_.rows, n = piece.column;
     const int64_t begin = piece.block * kInt8Features;
-    const int64_t row_end = std::min(rows_, row + t.panels * kInt8Rows);
+    const int64_t row_end = std::min(rows_, row + t.panels * cut_.rows);
     const int64_t n_end = n + std::min(t.blocks * kInt8Features, piece.part->rows - begin);
     const auto cut = [&](const auto& v) { return v.Rows(row, row_end).Cols(n, n_end); };
     Int8Results r{.last = slice,
@@ -155,13 +169,14 @@ class Run {
   }
 
   const Int8Path path_;
+  const Cut cut_;
   const Int8Product& p_;
   const int64_t rows_, columns_;
   std::vector<Piece> pieces_;
   int64_t panels_ = 0, chunk_ = 0;
   int threads_ = 1;
   int8_t* q_ = nullptr;
-  float* scale_ = nullptr;   // [slices][chunk_][6], as Int8Panel's
+  float* scale_ = nullptr;   // [slices][chunk_][rows], as Int8Panel's
   int32_t* sums_ = nullptr;  // the same
   std::byte* scratch_ = nullptr;
   int64_t thread_bytes_ = 0;
@@ -254,10 +269,12 @@ Status MultiplyInt8(Int8Path path, const Int8Product& product, Workspace& space)
   return Status();
 }
 
-void Int8ProductSlots(int64_t rows, int64_t depth, int64_t columns, SlotBytes& bytes) {
-  Raise(bytes, Slot::kRowPanels,
-        ChunkBytes(std::min(CeilDiv(rows, kInt8Rows), kChunkPanels), depth));
-  Raise(bytes, Slot::kThreads, omp_get_max_threads() * RoundUp(ThreadBytes(depth), kAlign));
+void Int8ProductSlots(Int8Path path, int64_t rows, int64_t depth, int64_t columns,
+                      SlotBytes& bytes) {
+  const Cut cut = CutFor(PathFor(path, depth));
+  const int64_t panels = std::min(CeilDiv(rows, cut.rows), cut.chunk);
+  Raise(bytes, Slot::kRowPanels, ChunkBytes(cut, panels, depth));
+  Raise(bytes, Slot::kThreads, omp_get_max_threads() * RoundUp(ThreadBytes(cut, depth), kAlign));
   // Weights that are encoded in use.
   Raise(bytes, Slot::kColumnPanels, EncodedBytes(columns, depth));
 }

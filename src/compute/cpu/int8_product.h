@@ -49,7 +49,8 @@ struct Int8Product {
 };
 Status MultiplyInt8(Int8Path path, const Int8Product& product, Workspace& space);
 // The most it takes of the workspace: raises `bytes` to that.
-void Int8ProductSlots(int64_t rows, int64_t depth, int64_t columns, SlotBytes& bytes);
+void Int8ProductSlots(Int8Path path, int64_t rows, int64_t depth, int64_t columns,
+                      SlotBytes& bytes);
 
 }  // namespace kontext::cpu
 

@@ -66,9 +66,9 @@ HWY_INLINE void Rotate(float* x) {
 
 // Row r of a panel: pieces of kPiece columns, with the same columns of all rows side by side.
 template <int64_t kPiece>
-HWY_INLINE void Spread(const int8_t* digits, int64_t columns, int64_t r, int8_t* panel) {
-  int8_t* out = panel + r * kPiece;
-  for (int64_t k = 0; k < columns; k += kPiece, out += kInt8Rows * kPiece) {
+HWY_INLINE void Spread(const int8_t* digits, int64_t columns, int64_t r, const Int8Panel& panel) {
+  int8_t* out = panel.q + r * kPiece;
+  for (int64_t k = 0; k < columns; k += kPiece, out += panel.rows() * kPiece) {
     std::memcpy(out, digits + k, kPiece);
   }
 }
@@ -80,12 +80,12 @@ void QuantisePanelHere(const ConstTensorView& src, int64_t row, int64_t count, i
   auto* q = reinterpret_cast<int8_t*>(x + padded);
   const auto put = [&](int64_t r, const int8_t* digits) {
     if (panel.amx) {
-      Spread<kAmxDepth>(digits, columns, r, panel.q);
+      Spread<kInt8AmxDepth>(digits, columns, r, panel);
     } else {
-      Spread<kInt8Depth>(digits, columns, r, panel.q);
+      Spread<kInt8Depth>(digits, columns, r, panel);
     }
   };
-  for (int64_t r = 0; r < kInt8Rows; ++r) {
+  for (int64_t r = 0; r < panel.rows(); ++r) {
     if (r >= count) {
       for (int64_t begin = 0, at = r; begin < columns; begin += kInt8Slice, at += panel.stride) {
         panel.scale[at] = 0;
@@ -115,12 +115,12 @@ void QuantisePanelHere(const ConstTensorView& src, int64_t row, int64_t count, i
 
 // ---- Finishing.
 
-// Sums [6][16] of a panel and a block -> a row's as numbers, from feature i on.
+// Sums [rows][16] of a panel and a block -> a row's as numbers, from feature i on.
 HWY_INLINE VF ScaledSums(const Int8Sums& s, int64_t panel, int64_t block, int64_t r, int64_t i) {
   const DF d;
   const hn::RebindToSigned<DF> di;
-  const int64_t row = panel * kInt8Rows + r;
-  const int32_t* sums = s.sums + ((block * s.panels + panel) * kInt8Rows + r) * kInt8Features;
+  const int64_t row = panel * s.panel_rows + r;
+  const int32_t* sums = s.sums + ((block * s.panels + panel) * s.panel_rows + r) * kInt8Features;
   const auto sum = hn::Sub(hn::LoadU(di, sums + i), hn::Set(di, s.row_sums[row]));
   return hn::Mul(hn::ConvertTo(d, sum), hn::Set(d, s.row_scale[row]));
 }
@@ -129,7 +129,7 @@ void AddInt8SliceHere(const Int8Sums& s, bool first, float* total) {
   const DF d;
   for (int64_t j = 0; j < s.blocks; ++j) {
     for (int64_t panel = 0; panel < s.panels; ++panel) {
-      for (int64_t r = 0; r < kInt8Rows; ++r, total += kInt8Features) {
+      for (int64_t r = 0; r < s.panel_rows; ++r, total += kInt8Features) {
         ByVectors(kInt8Features, [&](int64_t i, size_t) HWY_ATTR {
           const VF x = ScaledSums(s, panel, j, r, i);
           hn::StoreU(first ? x : hn::Add(hn::LoadU(d, total + i), x), d, total + i);
@@ -147,10 +147,10 @@ void FinishInt8Here(const Int8Results& p) {
     const ConstTensorView& add = p.epilogue.addend;
     const InRow addend =
         add.empty() ? InRow{nullptr, DType::kF32} : RowOf(add, row * add.stride(0));
-    const int64_t panel = row / kInt8Rows, r = row % kInt8Rows;
+    const int64_t panel = row / p.last.panel_rows, r = row % p.last.panel_rows;
     for (int64_t j = 0; j < p.last.blocks; ++j) {
       const int64_t first = j * kInt8Features;
-      const int64_t at = ((j * p.last.panels + panel) * kInt8Rows + r) * kInt8Features;
+      const int64_t at = ((j * p.last.panels + panel) * p.last.panel_rows + r) * kInt8Features;
       ByVectors(HWY_MIN(kInt8Features, columns - first), [&](int64_t i, size_t n) HWY_ATTR {
         const int64_t c = first + i;
         VF x = ScaledSums(p.last, panel, j, r, i);

@@ -10,14 +10,16 @@
 
 namespace kontext::cpu {
 
-// A row panel of activations in 8 bits (ops.h, Precision::kInt8): q [K/4][6][4], zeros past the
-// last row and column.
+// A row panel of activations in 8 bits (ops.h, Precision::kInt8): q [K/4][6][4], for AMX
+// [K/64][16][64]; zeros past the last row and column.
 struct Int8Panel {
   int8_t* q;
-  float* scale;   // [slices][6], `stride` from slice to slice: x R = q * scale
-  int32_t* sums;  // the same: 128 * sum q over the slice
+  float* scale;   // [slices][rows], `stride` from slice to slice: x R = q * scale
+  int32_t* sums;  // the same: 128 * sum q over the slice, for AMX 0
   int64_t stride;
-  bool amx = false;  // q [K/64][6][64] and sums 0 (int8_amx.h); K is a multiple of 64
+  bool amx = false;  // K is a multiple of 64
+
+  int64_t rows() const { return amx ? kInt8AmxRows : kInt8Rows; }
 };
 // Packs `count` rows from `row` on of src [T,K]. `scratch` holds K rounded up to 64 floats and as
 // many bytes.
@@ -28,6 +30,7 @@ void QuantisePanel(const ConstTensorView& src, int64_t row, int64_t count, int64
 struct Int8Sums {
   const int32_t* sums;  // as Int8Tiles'
   int64_t panels = 0, blocks = 0;
+  int64_t panel_rows = kInt8Rows;
   const float* row_scale;   // per row
   const int32_t* row_sums;  // 128 * sum q over the slice, per row
 };

@@ -1,7 +1,7 @@
 // The inner loops of the int8 product: tiles of 6 rows of activations by 16 features, sums in
 // int32.
 //
-//   row panel     6 rows   int8 [K/4][6][4]    of the activations
+//   row panel     6 rows   int8 [K/4][6][4]    of the activations; for AMX see int8_amx.h
 //   feature block 16 rows  int8 [K/4][16][4]   of the weights: PackedInt8's order
 //
 // Every way but AMX's takes the weights as unsigned, w + 128, because x86 multiplies unsigned
@@ -21,6 +21,7 @@ namespace kontext::cpu {
 constexpr int64_t kInt8Rows = 6;       // of a row panel
 constexpr int64_t kInt8Features = 16;  // of a feature block
 constexpr int64_t kInt8Depth = 4;      // columns that lie side by side
+constexpr int64_t kInt8AmxRows = 16;   // of a row panel for AMX
 
 // `panels` row panels by `blocks` feature blocks over one slice of k.
 struct Int8Tiles {
@@ -29,8 +30,9 @@ struct Int8Tiles {
   const int8_t* b = nullptr;  // first feature block, at the slice
   int64_t b_stride = 0;       // bytes from block to block
   int64_t panels = 0, blocks = 0;
-  int64_t quads = 0;        // of the slice: k / 4
-  int32_t* sums = nullptr;  // [blocks][panels][6][16]: sum_k a * (w + 128), for kAmx a * w
+  int64_t quads = 0;  // of the slice: k / 4
+  // [blocks][panels][6][16]: sum_k a * (w + 128). For kAmx [blocks][panels][16][16], a * w.
+  int32_t* sums = nullptr;
 };
 void ComputeInt8Tiles(Int8Path path, const Int8Tiles& tiles);
 

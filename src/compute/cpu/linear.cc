@@ -1,7 +1,7 @@
 // Linear and LinearGatedAdd. Products in 8 bits run on our own kernels everywhere; else, where the
-// processor multiplies bf16 natively, oneDNN works on weights prepacked in its layout; everywhere
-// else our own kernel widens the checkpoint's rows as it packs them, and preparing a weight copies
-// nothing.
+// processor multiplies bf16 natively but has no AMX, oneDNN works on weights prepacked in its
+// layout; everywhere else our own kernel converts the checkpoint's rows as it packs them, and
+// preparing a weight copies nothing.
 #include <algorithm>
 #include <optional>
 #include <utility>
@@ -94,7 +94,7 @@ Result<std::unique_ptr<LinearWeights>> CpuOps::DoPrepareLinear(const LinearSourc
 }
 
 bool CpuOps::ByLibrary(const CpuLinearWeights& w) const {
-  return plan_.path == ProductPath::kLibrary && !w.in_place && onednn::CanMultiply(w.in_features);
+  return plan_.path == ProductPath::kLibrary && !w.in_place;
 }
 
 Status CpuOps::PackForLibrary(const CpuLinearWeights& w) {
@@ -147,8 +147,8 @@ Status CpuOps::Int8(const ConstTensorView& src, const CpuLinearWeights& w, const
       const Shape shape{p.src.dim(0), w.out_features};
       KX_ASSIGN_OR_RETURN(float* memory, space_.Floats(Slot::kResult, shape.NumElements()));
       const TensorView sum = ViewOf(memory, shape);
-      KX_RETURN_IF_ERROR(
-          cpu::Multiply({{LeftRows::Matrix(narrowed), w.branches.ups()}}, Epilogue{}, sum, space_));
+      KX_RETURN_IF_ERROR(cpu::Multiply(
+          F32Panels(), {{LeftRows::Matrix(narrowed), w.branches.ups()}}, Epilogue{}, sum, space_));
       p.branches = sum;
     }
     KX_RETURN_IF_ERROR(MultiplyInt8(plan_.int8, p, space_));
@@ -179,9 +179,15 @@ Status CpuOps::LibraryProduct(ConstTensorView src, const CpuLinearWeights& w,
                                 .threads = omp_get_max_threads()};
   KX_RETURN_IF_ERROR(
       library_.MatMul(spec, src.data(), *w.packed, w.bias_data(), result.data(), space_));
+  return FinishResult(src, w, epilogue, result, dst);
+}
+
+Status CpuOps::FinishResult(const ConstTensorView& src, const CpuLinearWeights& w,
+                            const Epilogue& epilogue, const TensorView& result,
+                            const TensorView& dst) {
   if (!w.branches.empty()) {
     KX_ASSIGN_OR_RETURN(const ConstTensorView narrowed, w.branches.Narrowed(src, space_));
-    KX_RETURN_IF_ERROR(cpu::Multiply({{LeftRows::Matrix(narrowed), w.branches.ups()}},
+    KX_RETURN_IF_ERROR(cpu::Multiply(F32Panels(), {{LeftRows::Matrix(narrowed), w.branches.ups()}},
                                      {.addend = result}, result, space_));
     if (epilogue.addend.empty()) ActivateAll(result, epilogue.act, dst);
   }
@@ -200,9 +206,18 @@ Status CpuOps::Product(const ConstTensorView& src, const LinearWeights& weights,
   Epilogue e = epilogue;
   e.bias = w.bias_data();
   const ProductTerm product{LeftRows::Matrix(src), *w.rows};
-  if (w.branches.empty()) return cpu::Multiply({product}, e, dst, space_);
+  if (w.branches.empty()) {
+    return cpu::Multiply(PanelsFor(plan_.path), {product}, e, dst, space_);
+  }
+  if (plan_.path == ProductPath::kAmx) {  // which would round what the branches narrow to
+    KX_ASSIGN_OR_RETURN(float* memory, space_.Floats(Slot::kResult, dst.shape().NumElements()));
+    const TensorView result = ViewOf(memory, dst.shape());
+    KX_RETURN_IF_ERROR(cpu::Multiply(AmxPanels(), {product}, {.bias = e.bias}, result, space_));
+    return FinishResult(src, w, epilogue, result, dst);
+  }
   KX_ASSIGN_OR_RETURN(const ConstTensorView narrowed, w.branches.Narrowed(src, space_));
-  return cpu::Multiply({product, {LeftRows::Matrix(narrowed), w.branches.ups()}}, e, dst, space_);
+  return cpu::Multiply(F32Panels(), {product, {LeftRows::Matrix(narrowed), w.branches.ups()}}, e,
+                       dst, space_);
 }
 
 void CpuOps::DoLinear(ConstTensorView src, const LinearWeights& w, Activation act, TensorView dst) {

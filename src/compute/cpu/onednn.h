@@ -47,11 +47,6 @@ struct ConvSpec {
   auto operator<=>(const ConvSpec&) const = default;  // NOLINT(modernize-use-nullptr)
 };
 
-// Whether products in bf16 over k columns may be left to oneDNN. Version 2.6's kernels for AMX use
-// tiles that they have not configured where k is 63, and SIGILL ends the process: of 44 k from 1 to
-// 12288 with 8 n and 28 m, in a process each, only that one did (Granite Rapids, 2026-11-29).
-constexpr bool CanMultiply(int64_t k) { return k != 63; }
-
 // Weights in the layouts that primitives asked for; usually there is one.
 class Weights {
  public:

@@ -30,18 +30,17 @@ void PackColumnPanelHere(const void* const* rows, DType dtype, int64_t k, float*
   });
 }
 
-// The tile's rows and columns that exist go to dst.
-HWY_NOINLINE void FinishTile(const ProductBlock& p, const float* tile, int64_t row,
-                             int64_t column) {
+HWY_NOINLINE void FinishTileHere(const ProductBlock& p, const SumTile& tile, int64_t row,
+                                 int64_t column) {
   const DF d;
-  const int64_t rows = HWY_MIN(p.rows - row, int64_t{kPanelRows});
-  const int64_t columns = HWY_MIN(p.columns - column, PanelColumns());
+  const int64_t rows = HWY_MIN(p.rows - row, tile.rows);
+  const int64_t columns = HWY_MIN(p.columns - column, tile.columns);
   for (int64_t r = 0; r < rows; ++r) {
     const OutRow dst = RowOf(p.dst, RowOffset(p.dst, p.row + row + r) + p.column);
     const ConstTensorView& add = p.epilogue.addend;
     const InRow addend =
         add.empty() ? InRow{nullptr, DType::kF32} : RowOf(add, (row + r) * add.stride(0));
-    const float* src = tile + r * PanelColumns();
+    const float* src = tile.sums + r * tile.columns;
     ByVectors(columns, [&](int64_t c, size_t n) HWY_ATTR {
       const VF x = hn::Load(d, src + c);
       StoreRow(Finished(p.epilogue, x, addend, column + c, n), dst, column + c, n);
@@ -52,19 +51,19 @@ HWY_NOINLINE void FinishTile(const ProductBlock& p, const float* tile, int64_t r
 // Column panels outside (one stays in the first cache), row panels inside.
 void ComputeBlockHere(const ProductBlock& p) {
   const int64_t width = PanelColumns();
+  const auto* a = reinterpret_cast<const float*>(p.a);
+  const auto* b = reinterpret_cast<const float*>(p.b);
   HWY_ALIGN float local[kPanelRows * kMaxPanelColumns];
   for (int64_t column = 0; column < p.columns; column += width) {
-    const float* b = p.b + column * p.k;
     for (int64_t row = 0; row < p.rows; row += kPanelRows) {
-      const float* a = p.a + row * p.k;
       const bool only = p.first && p.last;
       float* tile = only ? local : p.sums + column / width * p.sums_stride + row * width;
       if (p.first) {
-        MicroKernel<false>(p.k, a, b, tile, width);
+        MicroKernel<false>(p.k, a + row * p.k, b + column * p.k, tile, width);
       } else {
-        MicroKernel<true>(p.k, a, b, tile, width);
+        MicroKernel<true>(p.k, a + row * p.k, b + column * p.k, tile, width);
       }
-      if (p.last) FinishTile(p, tile, row, column);
+      if (p.last) FinishTileHere(p, {tile, kPanelRows, width}, row, column);
     }
   }
 }
@@ -82,15 +81,50 @@ HWY_EXPORT(PanelColumnsHere);
 HWY_EXPORT(PackRowPanelHere);
 HWY_EXPORT(PackColumnPanelHere);
 HWY_EXPORT(ComputeBlockHere);
+HWY_EXPORT(FinishTileHere);
 
 int64_t PanelColumns() { return HWY_DYNAMIC_DISPATCH(PanelColumnsHere)(); }
-void PackRowPanel(const void* const* rows, DType dtype, int64_t k, float* dst) {
-  HWY_DYNAMIC_DISPATCH(PackRowPanelHere)(rows, dtype, k, dst);
+
+namespace {
+
+// Sizes (Goto and van de Geijn, "Anatomy of high-performance matrix multiplication"): a column
+// panel of one slice (24 x 256 floats, 24 KiB) lives in the first cache, a block of rows (96 x 256,
+// 96 KiB) in the second, the rest of a chunk in the third. Measured: SPEED.md.
+class F32Kernel : public PanelKernel {
+ public:
+  F32Kernel()
+      : PanelKernel({.rows = kPanelRows,
+                     .columns = PanelColumns(),
+                     .granule = 1,
+                     .slice = 256,
+                     .block_rows = 96,
+                     .value_bytes = SizeOf(DType::kF32)}) {}
+
+  void PackRows(const void* const* rows, DType dtype, int64_t at, int64_t count, int64_t /*k*/,
+                std::byte* panel) const override {
+    HWY_DYNAMIC_DISPATCH(PackRowPanelHere)
+    (rows, dtype, count, reinterpret_cast<float*>(panel) + at * kPanelRows);
+  }
+  void PackColumns(const void* const* rows, DType dtype, int64_t at, int64_t count,
+                   std::byte* panel) const override {
+    HWY_DYNAMIC_DISPATCH(PackColumnPanelHere)
+    (rows, dtype, count, reinterpret_cast<float*>(panel) + at * sizes.columns);
+  }
+  void Compute(const ProductBlock& block) const override {
+    HWY_DYNAMIC_DISPATCH(ComputeBlockHere)(block);
+  }
+};
+
+}  // namespace
+
+const PanelKernel& F32Panels() {
+  static const F32Kernel kernel;
+  return kernel;
 }
-void PackColumnPanel(const void* const* rows, DType dtype, int64_t k, float* dst) {
-  HWY_DYNAMIC_DISPATCH(PackColumnPanelHere)(rows, dtype, k, dst);
+
+void FinishTile(const ProductBlock& block, const SumTile& tile, int64_t row, int64_t column) {
+  HWY_DYNAMIC_DISPATCH(FinishTileHere)(block, tile, row, column);
 }
-void ComputeBlock(const ProductBlock& block) { HWY_DYNAMIC_DISPATCH(ComputeBlockHere)(block); }
 
 }  // namespace kontext::cpu
 #endif  // HWY_ONCE

@@ -8,29 +8,34 @@
 namespace kontext::cpu {
 namespace {
 
-// Sizes of the packed parts (Goto and van de Geijn, "Anatomy of high-performance matrix
-// multiplication"): a column panel of one slice (24 x 256 floats, 24 KiB) lives in the first cache,
-// a block of rows (96 x 256, 96 KiB) in the second, the rest of a chunk in the third. Measured:
-// SPEED.md.
-constexpr int64_t kSlice = EncodedMatrix::kGranule;
-constexpr int64_t kBlockRows = 96;
-constexpr int64_t kChunkColumns = 3072;  // a multiple of every panel width (12, 24, 48)
+constexpr int64_t kChunkColumns = 3072;  // a multiple of every panel width (12, 24, 48, 64)
 
-int64_t RoundUp(int64_t n, int64_t multiple) { return CeilDiv(n, multiple) * multiple; }
+// The most panels of a chunk.
+struct Panels {
+  Panels(const PanelSizes& s, int64_t row_count, int64_t column_count)
+      : rows(CeilDiv(std::min(row_count, kChunkRows), s.rows)),
+        columns(CeilDiv(std::min(column_count, kChunkColumns), s.columns)) {}
+  int64_t Sums(const PanelSizes& s) const { return rows * s.rows * columns * s.columns; }
+
+  int64_t rows, columns;
+};
 
 // One Multiply, cut into chunks of rows and columns and slices of k.
 class Run {
  public:
-  Run(std::initializer_list<ProductTerm> terms, const Epilogue& epilogue, const TensorView& dst)
-      : rows_(terms.begin()->src.rows()),
+  Run(const PanelKernel& kernel, std::initializer_list<ProductTerm> terms, const Epilogue& epilogue,
+      const TensorView& dst)
+      : kernel_(kernel),
+        sizes_(kernel.sizes),
+        rows_(terms.begin()->src.rows()),
         columns_(terms.begin()->weight.rows()),
         epilogue_(epilogue),
-        dst_(dst),
-        width_(PanelColumns()) {
+        dst_(dst) {
+    const int64_t slice = sizes_.slice, even = std::max<int64_t>(8, sizes_.granule);
     for (const ProductTerm& term : terms) {
       const int64_t k = term.weight.columns();
-      const int64_t depth =
-          term.weight.plain() ? RoundUp(CeilDiv(k, CeilDiv(k, kSlice)), 8) : kSlice;
+      const int64_t depth = term.weight.plain() ? RoundUp(CeilDiv(k, CeilDiv(k, slice)), even)
+                                                : std::min(slice, RoundUp(k, even));
       for (int64_t begin = 0; begin < k; begin += depth) {
         slices_.push_back({&term.src, &term.weight, begin, std::min(depth, k - begin)});
       }
@@ -39,12 +44,14 @@ class Run {
   }
 
   Status Prepare(Workspace& space) {
-    const int64_t rows = RoundUp(std::min(rows_, kChunkRows), kPanelRows);
-    const int64_t columns = RoundUp(std::min(columns_, kChunkColumns), width_);
-    KX_ASSIGN_OR_RETURN(row_panels_, space.Floats(Slot::kRowPanels, rows * depth_));
-    KX_ASSIGN_OR_RETURN(column_panels_, space.Floats(Slot::kColumnPanels, columns * depth_));
+    const Panels most(sizes_, rows_, columns_);
+    KX_ASSIGN_OR_RETURN(row_panels_,
+                        space.Bytes(Slot::kRowPanels, most.rows * sizes_.RowPanelBytes(depth_)));
+    KX_ASSIGN_OR_RETURN(
+        column_panels_,
+        space.Bytes(Slot::kColumnPanels, most.columns * sizes_.ColumnPanelBytes(depth_)));
     if (slices_.size() > 1) {
-      KX_ASSIGN_OR_RETURN(sums_, space.Floats(Slot::kSums, rows * columns));
+      KX_ASSIGN_OR_RETURN(sums_, space.Floats(Slot::kSums, most.Sums(sizes_)));
     }
     return Status();
   }
@@ -79,58 +86,60 @@ class Run {
 
   // Called by all threads of the team; ends when all panels are packed.
   void Pack(const Part& p) {
+    const int64_t width = sizes_.columns, height = sizes_.rows;
 #pragma omp for schedule(static) nowait
-    for (int64_t i = 0; i < CeilDiv(p.columns, width_); ++i) {
-      p.slice.weight->PackPanel(p.column + i * width_, p.slice.begin, p.slice.depth,
-                                column_panels_ + i * width_ * p.slice.depth);
+    for (int64_t i = 0; i < CeilDiv(p.columns, width); ++i) {
+      p.slice.weight->PackPanel(kernel_, p.column + i * width, p.slice.begin, p.slice.depth,
+                                column_panels_ + i * sizes_.ColumnPanelBytes(p.slice.depth));
     }
 #pragma omp for schedule(static)
-    for (int64_t i = 0; i < CeilDiv(p.rows, kPanelRows); ++i) PackRows(p, i * kPanelRows);
+    for (int64_t i = 0; i < CeilDiv(p.rows, height); ++i) {
+      PackRows(p, i * height, row_panels_ + i * sizes_.RowPanelBytes(p.slice.depth));
+    }
   }
 
-  // Four rows from row `first` of the part on, piece by piece of the slice.
-  void PackRows(const Part& p, int64_t first) const {
-    const int64_t rows = std::min<int64_t>(kPanelRows, p.rows - first);
+  // A panel's rows from row `first` of the part on, piece by piece of the slice.
+  void PackRows(const Part& p, int64_t first, std::byte* panel) const {
+    const int64_t rows = std::min(sizes_.rows, p.rows - first);
     const LeftRows& src = *p.slice.src;
-    const int64_t end = p.slice.begin + p.slice.depth;
-    float* dst = row_panels_ + first * p.slice.depth;
-    for (int64_t k = p.slice.begin; k < end;) {
+    for (int64_t at = 0; at < p.slice.depth;) {
+      const int64_t k = p.slice.begin + at;
       const int64_t tap = k / src.piece(), begin = k % src.piece();
-      const int64_t count = std::min(src.piece() - begin, end - k);
-      const void* pieces[kPanelRows] = {};
+      const int64_t count = std::min(src.piece() - begin, p.slice.depth - at);
+      const void* pieces[kMaxPanelRows] = {};
       for (int64_t r = 0; r < rows; ++r) {
         const std::byte* piece = src.Piece(p.row + first + r, tap);
         if (piece != nullptr) pieces[r] = piece + begin * SizeOf(src.dtype());
       }
-      PackRowPanel(pieces, src.dtype(), count, dst);
-      dst += count * kPanelRows;
-      k += count;
+      kernel_.PackRows(pieces, src.dtype(), at, count, p.slice.depth, panel);
+      at += count;
     }
   }
 
   // Called by all threads; blocks of rows, and of columns too where there are few rows.
   void Compute(const Part& p) {
-    const int64_t row_blocks = CeilDiv(p.rows, kBlockRows);
-    const int64_t panels = CeilDiv(p.columns, width_);
+    const int64_t row_blocks = CeilDiv(p.rows, sizes_.block_rows);
+    const int64_t panels = CeilDiv(p.columns, sizes_.columns);
     const int64_t column_blocks = std::min(panels, CeilDiv(int64_t{4} * threads_, row_blocks));
     const int64_t block_panels = CeilDiv(panels, column_blocks);
     const int64_t blocks = row_blocks * CeilDiv(panels, block_panels);
 #pragma omp for schedule(dynamic)
     for (int64_t i = 0; i < blocks; ++i) {
-      ComputeOne(p, i % row_blocks * kBlockRows, i / row_blocks * block_panels, block_panels);
+      ComputeOne(p, i % row_blocks * sizes_.block_rows, i / row_blocks * block_panels,
+                 block_panels);
     }
   }
 
   void ComputeOne(const Part& p, int64_t row, int64_t panel, int64_t panels) const {
-    const int64_t column = panel * width_;
-    const int64_t sums_stride = RoundUp(p.rows, kPanelRows) * width_;
+    const int64_t width = sizes_.columns, column = panel * width;
+    const int64_t sums_stride = RoundUp(p.rows, sizes_.rows) * width;
     ProductBlock b;
-    b.a = row_panels_ + row * p.slice.depth;
-    b.b = column_panels_ + column * p.slice.depth;
-    b.rows = std::min(kBlockRows, p.rows - row);
-    b.columns = std::min(panels * width_, p.columns - column);
+    b.a = row_panels_ + row / sizes_.rows * sizes_.RowPanelBytes(p.slice.depth);
+    b.b = column_panels_ + panel * sizes_.ColumnPanelBytes(p.slice.depth);
+    b.rows = std::min(sizes_.block_rows, p.rows - row);
+    b.columns = std::min(panels * width, p.columns - column);
     b.k = p.slice.depth;
-    if (sums_ != nullptr) b.sums = sums_ + panel * sums_stride + row * width_;
+    if (sums_ != nullptr) b.sums = sums_ + panel * sums_stride + row * width;
     b.sums_stride = sums_stride;
     b.first = &p.slice == &slices_.front();
     b.last = &p.slice == &slices_.back();
@@ -144,18 +153,19 @@ class Run {
     b.dst = dst_;
     b.row = m;
     b.column = n;
-    ComputeBlock(b);
+    kernel_.Compute(b);
   }
 
+  const PanelKernel& kernel_;
+  const PanelSizes& sizes_;
   const int64_t rows_, columns_;
   const Epilogue& epilogue_;
   const TensorView& dst_;
-  const int64_t width_;
   std::vector<Slice> slices_;  // of all terms
   int64_t depth_ = 0;          // of the deepest
   int threads_ = 1;
-  float* row_panels_ = nullptr;
-  float* column_panels_ = nullptr;
+  std::byte* row_panels_ = nullptr;
+  std::byte* column_panels_ = nullptr;
   float* sums_ = nullptr;
 };
 
@@ -210,46 +220,54 @@ StackedRows::StackedRows(std::vector<WeightRows> parts) : parts_(std::move(parts
   }
 }
 
-void StackedRows::PackPanel(int64_t begin, int64_t column, int64_t depth, float* dst) const {
-  alignas(64) float decoded[kMaxPanelColumns * kSlice];
-  const int64_t width = PanelColumns();
-  const void* rows[kMaxPanelColumns] = {};
-  int64_t i = 0, first = 0;  // the first row of the part looked at
-  for (const WeightRows& p : parts_) {
-    for (; i < width && begin + i < first + p.dim(0); ++i) {
-      const int64_t row = begin + i - first;
-      if (plain_) {
-        const ConstTensorView& d = p.dense();
-        rows[i] = d.data() + (row * d.dim(1) + column) * SizeOf(d.dtype());
-      } else {
-        float* values = decoded + i * kSlice;
-        p.Decode(row, column, column + depth, values);
-        rows[i] = values;
+void StackedRows::PackPanel(const PanelKernel& kernel, int64_t begin, int64_t column, int64_t depth,
+                            std::byte* panel) const {
+  constexpr int64_t kGranule = EncodedMatrix::kGranule;
+  alignas(64) float decoded[kMaxPanelColumns * kGranule];
+  const int64_t width = kernel.sizes.columns, step = plain_ ? depth : kGranule;
+  for (int64_t at = 0; at < depth; at += step) {
+    const int64_t count = std::min(step, depth - at);
+    const void* rows[kMaxPanelColumns] = {};
+    int64_t i = 0, first = 0;  // the first row of the part looked at
+    for (const WeightRows& p : parts_) {
+      for (; i < width && begin + i < first + p.dim(0); ++i) {
+        const int64_t row = begin + i - first;
+        if (plain_) {
+          const ConstTensorView& d = p.dense();
+          rows[i] = d.data() + (row * d.dim(1) + column) * SizeOf(d.dtype());
+        } else {
+          float* values = decoded + i * kGranule;
+          p.Decode(row, column + at, column + at + count, values);
+          rows[i] = values;
+        }
       }
+      first += p.dim(0);
     }
-    first += p.dim(0);
+    kernel.PackColumns(rows, plain_ ? parts_.front().dense().dtype() : DType::kF32, at, count,
+                       panel);
   }
-  PackColumnPanel(rows, plain_ ? parts_.front().dense().dtype() : DType::kF32, depth, dst);
 }
 
-Status Multiply(std::initializer_list<ProductTerm> terms, const Epilogue& epilogue, TensorView dst,
-                Workspace& space) {
-  Run run(terms, epilogue, dst);
+Status Multiply(const PanelKernel& kernel, std::initializer_list<ProductTerm> terms,
+                const Epilogue& epilogue, TensorView dst, Workspace& space) {
+  Run run(kernel, terms, epilogue, dst);
   KX_RETURN_IF_ERROR(run.Prepare(space));
   run.Execute();
   return Status();
 }
 
-void ProductSlots(int64_t rows, int64_t depth, int64_t columns, SlotBytes& bytes) {
-  const int64_t m = RoundUp(std::min(rows, kChunkRows), kPanelRows);
-  const int64_t n = RoundUp(std::min(columns, kChunkColumns), PanelColumns());
-  const int64_t slice = std::min(RoundUp(depth, 8), kSlice);
-  const auto raise = [&](Slot slot, int64_t floats) {
-    Raise(bytes, slot, floats * SizeOf(DType::kF32));
-  };
-  raise(Slot::kRowPanels, m * slice);
-  raise(Slot::kColumnPanels, n * slice);
-  if (depth > kSlice) raise(Slot::kSums, m * n);
+const PanelKernel& PanelsFor(ProductPath path) {
+  return path == ProductPath::kAmx ? AmxPanels() : F32Panels();
+}
+
+void ProductSlots(const PanelKernel& kernel, int64_t rows, int64_t depth, int64_t columns,
+                  SlotBytes& bytes) {
+  const PanelSizes& s = kernel.sizes;
+  const Panels most(s, rows, columns);
+  const int64_t slice = std::min(RoundUp(depth, std::max<int64_t>(8, s.granule)), s.slice);
+  Raise(bytes, Slot::kRowPanels, most.rows * s.RowPanelBytes(slice));
+  Raise(bytes, Slot::kColumnPanels, most.columns * s.ColumnPanelBytes(slice));
+  if (depth > s.slice) Raise(bytes, Slot::kSums, most.Sums(s) * SizeOf(DType::kF32));
 }
 
 }  // namespace kontext::cpu

@@ -1,6 +1,6 @@
-// The product of activations with a weight matrix, in f32 arithmetic on weights that stay as the
-// checkpoint has them: F32, BF16, F16 and encoded rows are widened on their way into the packed
-// panels.
+// The product of activations with a weight matrix, on weights that stay as the checkpoint has them:
+// F32, BF16, F16 and encoded rows are converted on their way into the packed panels, to what the
+// panels' kernel multiplies. Sums are f32.
 // A convolution is the same product on the patches of a picture, which are packed from where they
 // lie: no im2col matrix exists.
 #ifndef KONTEXT_COMPUTE_CPU_PRODUCT_H_
@@ -11,6 +11,7 @@
 #include <vector>
 
 #include "base/status.h"
+#include "compute/cpu/cpu_features.h"
 #include "compute/cpu/panels.h"
 #include "compute/cpu/workspace.h"
 #include "tensor/view.h"
@@ -62,9 +63,10 @@ class StackedRows {
   int64_t columns() const { return parts_.front().dim(1); }
   // False if rows must be decoded before they are packed: they are encoded or of several dtypes.
   bool plain() const { return plain_; }
-  // Packs `depth` columns from `column` on, of a panel's worth of rows from row `begin` on (zeros
-  // past the last). If not plain: `column` is a multiple of the depth of all slices, kGranule.
-  void PackPanel(int64_t begin, int64_t column, int64_t depth, float* dst) const;
+  // Packs `depth` columns from `column` on, of a column panel's worth of rows from row `begin` on
+  // (zeros past the last). If not plain: `column` is a multiple of kGranule.
+  void PackPanel(const PanelKernel& kernel, int64_t begin, int64_t column, int64_t depth,
+                 std::byte* panel) const;
 
  private:
   std::vector<WeightRows> parts_;
@@ -79,11 +81,14 @@ struct ProductTerm {
 };
 // The sum of the terms, at least one, finished by `epilogue` into dst, [T,N] or [h,w,N] of T pixels
 // and any strides: see Epilogue.
-Status Multiply(std::initializer_list<ProductTerm> terms, const Epilogue& epilogue, TensorView dst,
-                Workspace& space);
+Status Multiply(const PanelKernel& kernel, std::initializer_list<ProductTerm> terms,
+                const Epilogue& epilogue, TensorView dst, Workspace& space);
+// The kernel of a path that is not the library's.
+const PanelKernel& PanelsFor(ProductPath path);
 // The most it takes of the workspace for src [rows, depth] and a result [rows, columns]: raises
 // `bytes` to that.
-void ProductSlots(int64_t rows, int64_t depth, int64_t columns, SlotBytes& bytes);
+void ProductSlots(const PanelKernel& kernel, int64_t rows, int64_t depth, int64_t columns,
+                  SlotBytes& bytes);
 
 }  // namespace kontext::cpu
 

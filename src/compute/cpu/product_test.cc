@@ -1,5 +1,6 @@
 // Sizes at which the product's chunks, slices, blocks and panels end in the middle, which are too
 // large for the conformance suite's reference: a sample of the elements is computed in double.
+// Operands are bf16, so that all kernels multiply the same numbers.
 #include "compute/cpu/product.h"
 
 #include <gtest/gtest.h>
@@ -53,9 +54,8 @@ void CheckSample(const Size& s, const std::vector<BF16>& a, const std::vector<BF
               static_cast<long>(s.k), static_cast<long>(s.columns), worst);
 }
 
-TEST(ProductTest, ChunksEndAnywhere) {
-  for (const Size& s : {Size{2689, 33, 25}, Size{5, 600, 3073}, Size{193, 257, 3099},
-                        Size{2791, 261, 50}, Size{1, 1, 1}, Size{97, 513, 49}}) {
+void CheckSizes(const PanelKernel& kernel, std::initializer_list<Size> sizes) {
+  for (const Size& s : sizes) {
     const std::vector<BF16> a = Random(s.rows * s.k, 1), w = Random(s.columns * s.k, 2);
     std::vector<float> dst(static_cast<size_t>(s.rows * s.columns), NAN);
     // Two parts, the seam inside a panel.
@@ -65,13 +65,32 @@ TEST(ProductTest, ChunksEndAnywhere) {
     Workspace space;
     for (int threads : {1, 3}) {
       const ThreadScope scope(threads);
-      const Status status =
-          Multiply({{LeftRows::Matrix(ViewOf(a.data(), {s.rows, s.k})), StackedRows(parts)}},
-                   Epilogue{}, ViewOf(dst.data(), {s.rows, s.columns}), space);
+      const Status status = Multiply(
+          kernel, {{LeftRows::Matrix(ViewOf(a.data(), {s.rows, s.k})), StackedRows(parts)}},
+          Epilogue{}, ViewOf(dst.data(), {s.rows, s.columns}), space);
       ASSERT_TRUE(status.ok()) << status.message();
       CheckSample(s, a, w, dst);
     }
   }
+}
+
+TEST(ProductTest, ChunksEndAnywhere) {
+  CheckSizes(F32Panels(), {{2689, 33, 25},
+                           {5, 600, 3073},
+                           {193, 257, 3099},
+                           {2791, 261, 50},
+                           {1, 1, 1},
+                           {97, 513, 49}});
+}
+
+TEST(ProductTest, ChunksOfAmxEndAnywhere) {
+  if (PlanFor(*UsableCpuFeatures(), "bf16").path != ProductPath::kAmx) GTEST_SKIP() << "no AMX";
+  CheckSizes(AmxPanels(), {{2689, 33, 65},
+                           {5, 6145, 3073},
+                           {193, 3105, 3099},
+                           {2791, 257, 31},
+                           {1, 1, 1},
+                           {129, 63, 64}});
 }
 
 }  // namespace

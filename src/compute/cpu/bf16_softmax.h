@@ -1,0 +1,92 @@
+// The streaming softmax between two products in bf16, of queries in lanes, for processors with
+// AVX-512 BF16.
+#ifndef KONTEXT_COMPUTE_CPU_BF16_SOFTMAX_H_
+#define KONTEXT_COMPUTE_CPU_BF16_SOFTMAX_H_
+
+#include <immintrin.h>
+
+#include <cstdint>
+
+#if defined(__GNUC__) && !defined(__clang__)  // its own header leaves a pass-through operand unset
+#pragma GCC diagnostic ignored "-Wuninitialized"
+#pragma GCC diagnostic ignored "-Wmaybe-uninitialized"
+#endif
+
+// What the inner functions need; PlanFor chooses them only where the processor has it.
+#define KX_BF16_TARGET __attribute__((target("avx512f,avx512bw,avx512vl,avx512dq,avx512bf16")))
+
+namespace kontext::cpu {
+
+constexpr int64_t kBf16Lanes = 16;
+
+// What a thread knows of a panel of `columns` queries.
+struct Bf16Panel {
+  uint32_t* q;  // [Dh/2][columns] pairs of channels
+  float* out;   // O^T [Dh][columns], not yet divided by `sum`
+  float* max;   // [columns], of the scores times `scale`
+  float* sum;   // [columns]
+};
+
+// Where the 16 numbers of one vector, then of another, come to lie: side by side.
+alignas(64) constexpr uint16_t kSideBySide[2 * kBf16Lanes] = {
+    0, 16, 1, 17, 2,  18, 3,  19, 4,  20, 5,  21, 6,  22, 7,  23,
+    8, 24, 9, 25, 10, 26, 11, 27, 12, 28, 13, 29, 14, 30, 15, 31};
+
+// 2^x for x <= 0. The polynomial interpolates 2^f on [0, 1) at five Chebyshev nodes, relative error
+// 3.5e-6: what counts is the rounding to bf16 that follows.
+KX_BF16_TARGET inline __m512 Bf16Exp2(__m512 x) {
+  const __m512 f = _mm512_reduce_ps(x, _MM_FROUND_TO_NEG_INF | _MM_FROUND_NO_EXC);
+  __m512 p = _mm512_set1_ps(1.36703095e-2f);
+  p = _mm512_fmadd_ps(p, f, _mm512_set1_ps(5.17449978e-2f));
+  p = _mm512_fmadd_ps(p, f, _mm512_set1_ps(2.41604357e-1f));
+  p = _mm512_fmadd_ps(p, f, _mm512_set1_ps(6.92972922e-1f));
+  p = _mm512_fmadd_ps(p, f, _mm512_set1_ps(1.00000349f));
+  return _mm512_scalef_ps(p, x);
+}
+
+// scores [count][kColumns] -> pairs [count/2 rounded up][kColumns] of keys' probabilities relative
+// to the running maximum, times `scale` before; max and sum follow, `shrink` is what they shrink
+// by.
+template <int64_t kColumns>
+KX_BF16_TARGET void Bf16Softmax(const float* scores, int64_t count, float scale, const Bf16Panel& p,
+                                float* shrink, uint32_t* pairs) {
+  const __m512 factor = _mm512_set1_ps(scale);
+  const __m512i turned = _mm512_load_si512(kSideBySide);
+  for (int64_t i = 0; i < kColumns; i += kBf16Lanes) {
+    const float* s = scores + i;
+    __m512 highest = _mm512_load_ps(s);
+    for (int64_t j = 1; j < count; ++j) {  // a NaN score is passed over here and met below
+      highest = _mm512_max_ps(_mm512_load_ps(s + j * kColumns), highest);
+    }
+    const __m512 before = _mm512_load_ps(p.max + i);
+    const __m512 max = _mm512_max_ps(_mm512_mul_ps(highest, factor), before);
+    const auto probability = [&](int64_t j) KX_BF16_TARGET {
+      return Bf16Exp2(_mm512_fmsub_ps(_mm512_load_ps(s + j * kColumns), factor, max));
+    };
+    const auto store = [&](int64_t j, __m512 even, __m512 odd) KX_BF16_TARGET {
+      // cvtne2ps gives 16 numbers of one, then of the other; they come to lie side by side.
+      const __m512i rounded = reinterpret_cast<__m512i>(_mm512_cvtne2ps_pbh(odd, even));
+      _mm512_store_si512(pairs + j / 2 * kColumns + i, _mm512_permutexvar_epi16(turned, rounded));
+    };
+    __m512 sum = _mm512_setzero_ps();
+    int64_t j = 0;
+    for (; j + 2 <= count; j += 2) {
+      const __m512 even = probability(j), odd = probability(j + 1);
+      sum = _mm512_add_ps(sum, _mm512_add_ps(even, odd));
+      store(j, even, odd);
+    }
+    if (j < count) {
+      const __m512 even = probability(j);
+      sum = _mm512_add_ps(sum, even);
+      store(j, even, _mm512_setzero_ps());
+    }
+    const __m512 less = Bf16Exp2(_mm512_sub_ps(before, max));
+    _mm512_store_ps(shrink + i, less);
+    _mm512_store_ps(p.max + i, max);
+    _mm512_store_ps(p.sum + i, _mm512_fmadd_ps(_mm512_load_ps(p.sum + i), less, sum));
+  }
+}
+
+}  // namespace kontext::cpu
+
+#endif  // KONTEXT_COMPUTE_CPU_BF16_SOFTMAX_H_
