@@ -6,11 +6,6 @@
 #include "compute/cpu/amx_tiles.h"
 #include "compute/cpu/panels.h"
 
-#if defined(__GNUC__) && !defined(__clang__)  // its own header leaves a pass-through operand unset
-#pragma GCC diagnostic ignored "-Wuninitialized"
-#pragma GCC diagnostic ignored "-Wmaybe-uninitialized"
-#endif
-
 namespace kontext::cpu {
 namespace {
 

@@ -11,6 +11,11 @@
 
 #include "compute/cpu/amx.h"
 
+#if defined(__GNUC__) && !defined(__clang__)  // its own header leaves a pass-through operand unset
+#pragma GCC diagnostic ignored "-Wuninitialized"
+#pragma GCC diagnostic ignored "-Wmaybe-uninitialized"
+#endif
+
 namespace kontext::cpu {
 
 constexpr int64_t kAmxSide = 32;   // rows and columns of the sums in registers
