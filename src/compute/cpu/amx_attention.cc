@@ -43,7 +43,7 @@ struct Amx {
           };
           pairs[p] = _mm512_or_si512(channels(even), _mm512_slli_epi32(channels(even + 1), 16));
         }
-        AmxTranspose(pairs);
+        Transpose16(pairs);
         std::byte* to =
             packed + (e / kAmxSide * keys + j) * kAmxRowBytes + e % kAmxSide * kAmxRowBytes;
         for (int64_t r = 0; r < kAmxHalf; ++r) {
@@ -62,7 +62,7 @@ struct Amx {
           const BF16* row = q.As<BF16>() + (first + i + r) * q.stride(0) + e;
           rows[r] = i + r < count ? _mm512_loadu_si512(row) : _mm512_setzero_si512();
         }
-        AmxTranspose(rows);
+        Transpose16(rows);
         for (int64_t p = 0; p < kAmxHalf; ++p) {
           _mm512_store_si512(dst + (e / 2 + p) * kColumns + i, rows[p]);
         }

@@ -100,7 +100,7 @@ class AmxKernel : public PanelKernel {
                           ? Load(row + i * SizeOf(dtype), dtype, std::min(kAmxDepth, count - i))
                           : _mm512_setzero_si512();
         }
-        AmxTranspose(values);
+        Transpose16(values);
         for (const __m512i& pair : values) {
           _mm512_store_si512(to, pair);
           to += kAmxRowBytes;

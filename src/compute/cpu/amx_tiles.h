@@ -10,11 +10,7 @@
 #include <cstdint>
 
 #include "compute/cpu/amx.h"
-
-#if defined(__GNUC__) && !defined(__clang__)  // its own header leaves a pass-through operand unset
-#pragma GCC diagnostic ignored "-Wuninitialized"
-#pragma GCC diagnostic ignored "-Wmaybe-uninitialized"
-#endif
+#include "compute/cpu/avx512_transpose.h"
 
 namespace kontext::cpu {
 
@@ -22,33 +18,6 @@ constexpr int64_t kAmxSide = 32;   // rows and columns of the sums in registers
 constexpr int64_t kAmxHalf = 16;   // of one register
 constexpr int64_t kAmxDepth = 32;  // bf16 values of k in a register's row
 constexpr int64_t kAmxRegister = kAmxHalf * kAmxRowBytes;
-
-// 16 rows of 16 numbers of 32 bits become columns.
-KX_AMX_TARGET inline void AmxTranspose(__m512i (&r)[kAmxHalf]) {
-  __m512i t[kAmxHalf];
-  for (int i = 0; i < 16; i += 2) {
-    t[i] = _mm512_unpacklo_epi32(r[i], r[i + 1]);
-    t[i + 1] = _mm512_unpackhi_epi32(r[i], r[i + 1]);
-  }
-  for (int i = 0; i < 16; i += 4) {
-    r[i] = _mm512_unpacklo_epi64(t[i], t[i + 2]);
-    r[i + 1] = _mm512_unpackhi_epi64(t[i], t[i + 2]);
-    r[i + 2] = _mm512_unpacklo_epi64(t[i + 1], t[i + 3]);
-    r[i + 3] = _mm512_unpackhi_epi64(t[i + 1], t[i + 3]);
-  }
-  for (int j = 0; j < 4; ++j) {  // 0x88: parts 0 and 2 of both, 0xdd: 1 and 3
-    t[j] = _mm512_shuffle_i32x4(r[j], r[4 + j], 0x88);
-    t[4 + j] = _mm512_shuffle_i32x4(r[j], r[4 + j], 0xdd);
-    t[8 + j] = _mm512_shuffle_i32x4(r[8 + j], r[12 + j], 0x88);
-    t[12 + j] = _mm512_shuffle_i32x4(r[8 + j], r[12 + j], 0xdd);
-  }
-  for (int j = 0; j < 4; ++j) {
-    r[j] = _mm512_shuffle_i32x4(t[j], t[8 + j], 0x88);
-    r[4 + j] = _mm512_shuffle_i32x4(t[4 + j], t[12 + j], 0x88);
-    r[8 + j] = _mm512_shuffle_i32x4(t[j], t[8 + j], 0xdd);
-    r[12 + j] = _mm512_shuffle_i32x4(t[4 + j], t[12 + j], 0xdd);
-  }
-}
 
 // The sums from and to memory, rows of `stride` floats.
 KX_AMX_TARGET inline void AmxZeroSums() {

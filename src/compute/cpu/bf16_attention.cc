@@ -128,7 +128,7 @@ bool Bf16AttentionTakes(const ConstTensorView& q, const ConstTensorView& k,
                         const ConstTensorView& v, const AttentionOptions& o) {
   const auto is_bf16 = [](const ConstTensorView& x) { return x.dtype() == DType::kBF16; };
   return is_bf16(q) && is_bf16(k) && is_bf16(v) && o.relative_bias.empty() && !o.causal &&
-         o.scale > 0 && q.dim(2) % kRows == 0;
+         o.scale > 0 && q.dim(2) % kBf16Lanes == 0;
 }
 
 Status AttendBf16(bool amx, ConstTensorView q, ConstTensorView k, ConstTensorView v,

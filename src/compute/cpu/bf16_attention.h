@@ -12,7 +12,8 @@
 
 namespace kontext::cpu {
 
-// Whether AttendBf16 can: BF16 operands, no bias, no mask, scale > 0, and whole panels of channels.
+// Whether AttendBf16 can: BF16 operands, no bias, no mask, scale > 0, and whole registers of
+// channels.
 bool Bf16AttentionTakes(const ConstTensorView& q, const ConstTensorView& k,
                         const ConstTensorView& v, const AttentionOptions& o);
 // Body of Ops::Attention there. Probabilities are rounded to bf16; scores, sums and dst are f32.

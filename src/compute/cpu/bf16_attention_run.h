@@ -20,7 +20,6 @@
 #include <cstdint>
 #include <limits>
 
-#include "base/bf16.h"
 #include "base/status.h"
 #include "compute/cpu/attention.h"
 #include "compute/cpu/bf16_softmax.h"
@@ -145,15 +144,10 @@ class Bf16AttentionRun {
   // The panel's rows, divided by their sums.
   void Store(int64_t head, int64_t first, int64_t count, const Bf16Panel& p) const {
     const int64_t channels = k_.dim(2);
-    for (int64_t i = 0; i < count; ++i) {
-      const int64_t at = (first + i) * dst_.stride(0) + head * channels;
-      for (int64_t e = 0; e < channels; ++e) {
-        const float x = p.out[e * kColumns + i] / p.sum[i];
-        if (dst_.dtype() == DType::kBF16) {
-          dst_.As<BF16>()[at + e] = ToBF16(x);
-        } else {
-          dst_.As<float>()[at + e] = x;
-        }
+    for (int64_t i = 0; i < count; i += kBf16Lanes) {
+      for (int64_t e = 0; e < channels; e += kBf16Lanes) {
+        StoreBf16Square(p.out + e * kColumns + i, kColumns, p.sum + i,
+                        std::min(kBf16Lanes, count - i), dst_, first + i, head * channels + e);
       }
     }
   }

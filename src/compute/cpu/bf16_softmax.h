@@ -1,5 +1,5 @@
-// The streaming softmax between two products in bf16, of queries in lanes, for processors with
-// AVX-512 BF16.
+// The streaming softmax between two products in bf16, of queries in lanes, and what becomes of its
+// results, for processors with AVX-512 BF16.
 #ifndef KONTEXT_COMPUTE_CPU_BF16_SOFTMAX_H_
 #define KONTEXT_COMPUTE_CPU_BF16_SOFTMAX_H_
 
@@ -7,10 +7,9 @@
 
 #include <cstdint>
 
-#if defined(__GNUC__) && !defined(__clang__)  // its own header leaves a pass-through operand unset
-#pragma GCC diagnostic ignored "-Wuninitialized"
-#pragma GCC diagnostic ignored "-Wmaybe-uninitialized"
-#endif
+#include "base/bf16.h"
+#include "compute/cpu/avx512_transpose.h"
+#include "tensor/view.h"
 
 // What the inner functions need; PlanFor chooses them only where the processor has it.
 #define KX_BF16_TARGET __attribute__((target("avx512f,avx512bw,avx512vl,avx512dq,avx512bf16")))
@@ -84,6 +83,26 @@ KX_BF16_TARGET void Bf16Softmax(const float* scores, int64_t count, float scale,
     _mm512_store_ps(shrink + i, less);
     _mm512_store_ps(p.max + i, max);
     _mm512_store_ps(p.sum + i, _mm512_fmadd_ps(_mm512_load_ps(p.sum + i), less, sum));
+  }
+}
+
+// Channels [e, e + 16) of the first `count` (at most 16) queries of O^T `out` [..][columns],
+// divided by their sums, to rows of dst from `row` on and columns from `column` on.
+KX_BF16_TARGET inline void StoreBf16Square(const float* out, int64_t columns, const float* sum,
+                                           int64_t count, const TensorView& dst, int64_t row,
+                                           int64_t column) {
+  __m512i square[kBf16Lanes];
+  for (int64_t e = 0; e < kBf16Lanes; ++e) square[e] = _mm512_loadu_si512(out + e * columns);
+  Transpose16(square);
+  for (int64_t i = 0; i < count; ++i) {
+    const __m512 x = _mm512_div_ps(_mm512_castsi512_ps(square[i]), _mm512_set1_ps(sum[i]));
+    const int64_t at = (row + i) * dst.stride(0) + column;
+    if (dst.dtype() == DType::kBF16) {
+      _mm256_storeu_si256(reinterpret_cast<__m256i*>(dst.As<BF16>() + at),
+                          reinterpret_cast<__m256i>(_mm512_cvtneps_pbh(x)));
+    } else {
+      _mm512_storeu_ps(dst.As<float>() + at, x);
+    }
   }
 }
 
