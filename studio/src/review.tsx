@@ -154,7 +154,7 @@ export function ReviewPage() {
         <Segments label="What to show" value={tab} onChange={setTab}
           options={[{ value: 'waiting', label: `Waiting · ${count}` }, { value: 'decided', label: 'Decided' }]} />
         <span class="spring" />
-        <p class="muted review-keys">On a chosen card: <kbd>A</kbd> approves, <kbd>R</kbd> refuses</p>
+        {tab === 'waiting' && <p class="muted review-keys">On a chosen card: <kbd>A</kbd> approves, <kbd>R</kbd> refuses</p>}
       </header>
       {state.value === 'lost' && <p class="banner" role="status"><Icon name="warn" size={16} />The server does not answer. What waits is kept.</p>}
       <main class="review-scroll">
