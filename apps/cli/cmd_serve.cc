@@ -84,6 +84,9 @@ void AddServe(CLI::App& app, Action& action) {
   c->add_option("--review-wait", o.review_wait_seconds,
                 "Seconds that OpenAI's and A1111's requests wait for a reviewer")
       ->check(CLI::Range(0, 86400));
+  c->add_option("--origin", o.origins,
+                "Pages of this origin, as https://app.example, may use the APIs (CORS)");
+  c->add_flag("--log-prompts", o.log_prompts, "Write the prompts of accepted edits to the log too");
   c->add_option("--webhook-host", o.webhook_hosts,
                 "Host that webhooks may go to; * and *.NAME mean public addresses only");
   c->add_option("--image-host", o.image_hosts,
