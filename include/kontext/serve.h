@@ -25,6 +25,7 @@ struct ServeOptions {
   int max_waiting = 200, max_waiting_per_key = 24;
   int64_t max_body_bytes = int64_t{64} << 20;
   int64_t keep_bytes = int64_t{10} << 30;   // of pictures; the oldest ended edits go first
+  int64_t keep_bytes_per_key = 0;           // of pictures of one key's edits; 0: only the above
   std::string filter_before, filter_after;  // programs or URLs; see docs/serve.md
   bool review = false;                      // hold each picture for a reviewer
   std::vector<std::string> reviewer_keys;   // files as `keys`; needed with both

@@ -162,6 +162,26 @@ class Opened(Served):
             self.assertIn("--origin", run.stderr)
 
 
+class Bounded(Served):
+    """What is kept of one key is bounded; another's is not touched for it."""
+    keys = ("the first key of sixteen", "the second key of sixteen")
+    flags = ("--keep-per-key", "120KB")
+
+    def test_the_oldest_of_that_key_goes_first(self):
+        def draw(key, seed):
+            header = {"x-key": self.keys[key]}
+            edit = self.json("POST", "/v1/edits", {"prompt": "make it night", "steps": 1, "seed": seed}, 202, header)
+            while "finished" not in (now := self.json("GET", f"/v1/edits/{edit['id']}", headers=header)):
+                time.sleep(0.02)
+            self.assertEqual(now["state"], "ready")
+            return edit["id"]
+        other = draw(1, 1)
+        mine = [draw(0, seed) for seed in range(12)]
+        self.json("GET", f"/v1/edits/{other}", headers={"x-key": self.keys[1]})
+        self.json("GET", f"/v1/edits/{mine[-1]}", headers={"x-key": self.keys[0]})
+        self.json("GET", f"/v1/edits/{mine[0]}", status=404, headers={"x-key": self.keys[0]})
+
+
 class OverTls(Served):
     """--certificate: the same server over TLS 1.2 and later, and nothing but that on its port."""
 
