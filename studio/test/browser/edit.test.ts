@@ -44,6 +44,25 @@ test('a picture is dropped, another is pasted', () => studio(async ({ page }) =>
   await turns(page, 2);
 }));
 
+test('an edit that is asked for before the list of edits has come is followed', () => studio(async ({ page }) => {
+  await beginWithSample(page);
+  let late: (() => void) | undefined;
+  await page.route(/\/v1\/edits\?/, async route => {
+    const answer = await route.fetch();
+    await new Promise<void>(resolve => (late = resolve));
+    await route.fulfill({ response: answer });
+  });
+  await page.evaluate(() => document.dispatchEvent(new Event('visibilitychange')));  // whoever comes back to the page: it looks again
+  while (!late) await page.waitForTimeout(20);
+  await longEdit(page, 1000, 1);
+  await page.getByText(/Step \d+ of 1000/).waitFor();
+  late();
+  await page.waitForTimeout(300);
+  await page.getByText(/Step \d+ of 1000/).waitFor({ timeout: 2000 });
+  await page.getByRole('button', item('Cancel')).click();
+  await turns(page, 1);
+}));
+
 test('branches: from an earlier turn, variants, a name, a deletion taken back', () => studio(async ({ page, server }) => {
   await beginWithSample(page);
   await instruct(page, 'make it night');
