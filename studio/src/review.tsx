@@ -12,7 +12,7 @@ const LOOK_AGAIN_MS = 2000;
 type State = 'starting' | 'up' | 'key' | 'lost';
 const state = signal<State>('starting');
 const waiting = signal<Review[]>([]);
-const decisions = signal<Decision[]>([]);
+const decisions = signal<Decision[] | undefined>(undefined);  // until they were asked for
 const remark = signal('');
 
 async function attempt(work: () => Promise<void>): Promise<void> {
@@ -100,7 +100,7 @@ function Card({ review }: { review: Review }) {
 
 function Decided() {
   useEffect(() => void lookBack(), []);
-  if (decisions.value.length === 0) return <p class="empty">Nothing was decided yet.</p>;
+  if (!decisions.value?.length) return <p class="empty" role="status">{decisions.value ? 'Nothing was decided yet.' : 'Starting…'}</p>;
   return (
     <table class="review-table">
       <thead><tr><th scope="col">When</th><th scope="col">Decision</th><th scope="col">Reason</th><th scope="col">Edit</th><th scope="col">Reviewer</th></tr></thead>
