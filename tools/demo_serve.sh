@@ -10,4 +10,8 @@ echo "The studio: http://127.0.0.1:$port (projects in $folder; its log is $folde
 if [ -n "${DISPLAY:-}${WAYLAND_DISPLAY:-}" ] && command -v xdg-open >/dev/null 2>&1; then
   (sleep 2 && xdg-open "http://127.0.0.1:$port" >/dev/null 2>&1) &
 fi
-exec "$kontext" serve --port "$port" --folder "$folder" 2>>"$folder/log"
+"$kontext" serve --port "$port" --folder "$folder" 2>>"$folder/log" || {
+  code=$?
+  [ "$code" -eq 130 ] || tail -n 1 "$folder/log" >&2
+  exit "$code"
+}

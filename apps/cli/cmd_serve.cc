@@ -18,7 +18,7 @@ extern "C" void OnStop(int) { stop = true; }
 struct ServeFlags {
   EngineFlags engine;
   ServeOptions options;
-  std::string keep;
+  std::string keep, keep_per_key;
 };
 
 std::string HomeFolder() {
@@ -33,10 +33,12 @@ int RunServe(ServeFlags& f) {
   if (!engine.ok()) return Report(engine.status());
   f.options.engine = *engine;
   if (f.options.folder.empty()) f.options.folder = HomeFolder();
-  if (!f.keep.empty()) {
-    const Result<int64_t> bytes = ParseBytes(f.keep);
+  for (const auto& [text, option] : {std::pair(&f.keep, &f.options.keep_bytes),
+                                     std::pair(&f.keep_per_key, &f.options.keep_bytes_per_key)}) {
+    if (text->empty()) continue;
+    const Result<int64_t> bytes = ParseBytes(*text);
     if (!bytes.ok()) return Report(bytes.status());
-    f.options.keep_bytes = *bytes;
+    *option = *bytes;
   }
   std::signal(SIGINT, OnStop);
   std::signal(SIGTERM, OnStop);
@@ -76,6 +78,8 @@ void AddServe(CLI::App& app, Action& action) {
   c->add_option("--max-body", o.max_body_bytes, "Bytes of a request")
       ->check(CLI::Range(int64_t{1} << 10, int64_t{1} << 31));
   c->add_option("--keep", flags->keep, "Of pictures, as 10GiB; the oldest ended edits go first");
+  c->add_option("--keep-per-key", flags->keep_per_key,
+                "Of pictures of one key's edits (default: no bound of its own)");
   c->add_option("--filter-before", o.filter_before, "Program or URL that sees each prompt first");
   c->add_option("--filter-after", o.filter_after, "Program or URL that sees each picture first");
   c->add_flag("--review", o.review, "Hold each picture until somebody approves it, at /review");
@@ -84,6 +88,9 @@ void AddServe(CLI::App& app, Action& action) {
   c->add_option("--review-wait", o.review_wait_seconds,
                 "Seconds that OpenAI's and A1111's requests wait for a reviewer")
       ->check(CLI::Range(0, 86400));
+  c->add_option("--origin", o.origins,
+                "Pages of this origin, as https://app.example, may use the APIs (CORS)");
+  c->add_flag("--log-prompts", o.log_prompts, "Write the prompts of accepted edits to the log too");
   c->add_option("--webhook-host", o.webhook_hosts,
                 "Host that webhooks may go to; * and *.NAME mean public addresses only");
   c->add_option("--image-host", o.image_hosts,

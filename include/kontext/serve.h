@@ -20,16 +20,19 @@ struct ServeOptions {
   // Files with one key a line; needed for any host but this machine's own. Kept as SHA-256 only.
   std::vector<std::string> keys;
   std::vector<std::string> host_names;   // Host headers that are answered beside localhost
+  std::vector<std::string> origins;      // whose pages may use the APIs from a browser (CORS)
   std::string certificate, private_key;  // PEM files; both or none
   int max_waiting = 200, max_waiting_per_key = 24;
   int64_t max_body_bytes = int64_t{64} << 20;
   int64_t keep_bytes = int64_t{10} << 30;   // of pictures; the oldest ended edits go first
+  int64_t keep_bytes_per_key = 0;           // of pictures of one key's edits; 0: only the above
   std::string filter_before, filter_after;  // programs or URLs; see docs/serve.md
   bool review = false;                      // hold each picture for a reviewer
   std::vector<std::string> reviewer_keys;   // files as `keys`; needed with both
   int review_wait_seconds = 600;            // of requests that are answered with the picture
   std::vector<std::string> webhook_hosts;   // that webhooks may go to; none: no webhooks
   std::vector<std::string> image_hosts;     // that pictures may be fetched from; none: none
+  bool log_prompts = false;                 // of accepted edits
   std::function<void(const std::string& line)> log;       // one JSON object a line
   std::function<void(const std::string& address)> ready;  // when it listens
 };

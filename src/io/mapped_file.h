@@ -1,7 +1,7 @@
 // Files as memory. MappedFile: a file's bytes as read-only memory, unmapped when it goes. Of a file
 // that another program shortens meanwhile the lost part reads as zeros; CheckUnchanged
-// (io/mapped_ranges.h) tells that, and what was written over. ReadTextFile: a copy, for small files and for those that may
-// change.
+// (io/mapped_ranges.h) tells that, and what was written over. ReadTextFile: a copy, for small files
+// and for those that may change.
 #ifndef KONTEXT_IO_MAPPED_FILE_H_
 #define KONTEXT_IO_MAPPED_FILE_H_
 

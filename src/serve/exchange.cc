@@ -271,6 +271,8 @@ bool Exchange::Submit(Draft& draft, StoredEdit& edit) {
   std::string message;
   switch (queue.Submit(draft, edit, message)) {
     case Queue::Refusal::kNone:
+      accepted = edit.id;
+      if (queue.options().log_prompts) prompt = draft.fields.value("prompt", "");
       return true;
     case Queue::Refusal::kBusy:
       response.set("Retry-After", "5");

@@ -46,6 +46,9 @@ class Exchange {
   // An error as the API that is spoken tells it; null: as the native one does.
   Json (*error_json)(const std::string& code, const std::string& message) = nullptr;
 
+  // What was accepted, for the log; the prompt only if the operator wants it there.
+  std::string accepted, prompt;
+
   // Of the same Idempotency-Key with another request. Clients of OpenAI's API send a 409 again.
   int conflict_status = 409;
 

@@ -90,6 +90,7 @@ void Watch(Exchange& x) {
         << std::flush;
   };
   int64_t seen = -1;
+  std::string state;  // read before the version, so it may be told late: it is looked at too
   Json last;
   double told = 0;
   while (out.good()) {
@@ -100,7 +101,8 @@ void Watch(Exchange& x) {
       event("queued", now);
       last = std::move(now);
       told = Now();
-    } else if (edit->state != "queued" && live.version != seen && live.progress.is_object()) {
+    } else if (edit->state != "queued" && (live.version != seen || edit->state != state) &&
+               live.progress.is_object()) {
       Json progress = live.progress;
       if (!live.preview.empty())
         progress["preview"] = "data:image/png;base64," + ToBase64(live.preview);
@@ -111,6 +113,7 @@ void Watch(Exchange& x) {
       told = Now();
     }
     seen = live.version;
+    state = edit->state;
     x.queue.WaitForChange(edit->id, seen, 1);
     const auto next = x.queue.Get(edit->id);
     if (!next.ok() || !*next) return;

@@ -358,6 +358,8 @@ void Queue::RunOne(StoredEdit edit) {
   } else {
     (void)Finish(edit, status.code() == Code::kCancelled ? "cancelled" : "failed", status);
   }
+  if (options_.keep_bytes_per_key > 0)
+    (void)store_.TrimOwner(edit.owner, options_.keep_bytes_per_key);
   (void)store_.Trim(options_.keep_bytes);
   Changed();
 }

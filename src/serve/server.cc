@@ -65,21 +65,23 @@ class Handler {
               Connections::Place& place) const {
     const double begin = Now();
     ++shared_.requests;
-    std::string id, problem;
+    Json line;
+    std::string problem;
     try {
       Exchange exchange(shared_.queue, request, response, place);
-      id = exchange.id;
+      line["request"] = exchange.id;
       problem = AnswerOrTell(exchange);
+      if (!exchange.accepted.empty()) line["edit"] = exchange.accepted;
+      if (!exchange.prompt.empty()) line["prompt"] = exchange.prompt;
     } catch (const std::exception&) {  // the client has left
       response.setKeepAlive(false);
     }
     if (!shared_.options.log) return;
     std::string path = request.getURI();
-    Json line = {{"request", id},
-                 {"method", request.getMethod()},
-                 {"path", path.substr(0, std::min(path.find('?'), size_t{200}))},
-                 {"status", static_cast<int>(response.getStatus())},
-                 {"seconds", Now() - begin}};
+    line["method"] = request.getMethod();
+    line["path"] = path.substr(0, std::min(path.find('?'), size_t{200}));
+    line["status"] = static_cast<int>(response.getStatus());
+    line["seconds"] = Now() - begin;
     if (!problem.empty()) line["problem"] = problem;
     shared_.options.log(line.dump(-1, ' ', true, Json::error_handler_t::replace));
   }
@@ -93,7 +95,29 @@ class Handler {
              std::find(names.begin(), names.end(), host) != names.end();
     };
     if (x.Count("Host") != 1 || !known(HostOf(x.request.get("Host")))) return false;
-    return !x.request.has("Origin") || known(HostOf(x.request.get("Origin")));
+    return !x.request.has("Origin") || OriginNamed(x) || known(HostOf(x.request.get("Origin")));
+  }
+
+  bool OriginNamed(const Exchange& x) const {
+    const auto& origins = shared_.options.origins;
+    return x.Count("Origin") == 1 &&
+           std::find(origins.begin(), origins.end(), x.request.get("Origin")) != origins.end();
+  }
+
+  // Lets the browser give our answers to a page of such an origin (CORS, in the Fetch standard).
+  // True after the question that a browser asks before, which has no key, was answered.
+  bool Preflight(Exchange& x) const {
+    if (!OriginNamed(x)) return false;
+    x.response.set("Access-Control-Allow-Origin", x.request.get("Origin"));
+    x.response.set("Access-Control-Expose-Headers", "Retry-After");
+    x.response.set("Vary", "Origin");
+    if (x.method != "OPTIONS" || !x.request.has("Access-Control-Request-Method")) return false;
+    x.response.set("Access-Control-Allow-Methods", "GET, POST, PATCH, DELETE");
+    x.response.set("Access-Control-Allow-Headers",
+                   "Authorization, Content-Type, Idempotency-Key, X-Key");
+    x.response.set("Access-Control-Max-Age", "600");
+    x.SendBytes("text/plain", "");
+    return true;
   }
 
   // Of the client, hashed: whose edits it sees.
@@ -159,7 +183,9 @@ class Handler {
     SpeakAs(x);
     if (!FromHere(x))
       return x.Fail(403, "wrong_host",
-                    "this Host or Origin is not answered; start with --host-name to allow it");
+                    "this Host or Origin is not answered; start with --host-name or --origin to "
+                    "allow it");
+    if (Preflight(x)) return;
     if (!x.sound_url) return x.Fail(400, "bad_url", "the URL is none: a %XX that cannot be read");
     if (x.Is("GET", "healthz")) return x.Send(200, {{"ok", true}});
     if (x.Is("GET", "readyz"))
@@ -240,6 +266,14 @@ Result<std::vector<std::string>> ReadKeys(const std::vector<std::string>& files)
   return hashes;
 }
 
+// As a browser writes it in the header Origin.
+bool IsOrigin(const std::string& text) {
+  const size_t scheme = text.find("://");
+  return (text.starts_with("http://") || text.starts_with("https://")) &&
+         Poco::toLower(text) == text && !HostOf(text).empty() &&
+         text.find_first_of("/*@?# ", scheme + 3) == std::string::npos;
+}
+
 net::ServerSocket Listen(const ServeOptions& o) {
   const Poco::Net::SocketAddress address(o.host, static_cast<Poco::UInt16>(o.port));
   if (o.certificate.empty()) return net::ServerSocket(address);
@@ -262,6 +296,11 @@ Status Run(const ServeOptions& o, const std::atomic<bool>& stop) {
     if (!IsFilterUrl(filter)) continue;
     if (const auto target = FilterTarget(filter); !target.ok())
       return Usage("{}", target.message());
+  }
+  for (const std::string& origin : o.origins) {
+    if (!IsOrigin(origin))
+      return Usage("--origin {}: must be as browsers write it, https://NAME or https://NAME:PORT",
+                   origin);
   }
   if (o.certificate.empty() != o.private_key.empty())
     return Usage("--certificate and --private-key come together");

@@ -219,21 +219,39 @@ class SqliteStore : public Store {
   }
 
   Status Trim(int64_t bytes) override {
+    return ForgetOldest(bytes, nullptr, "SELECT COALESCE(SUM(LENGTH(bytes)), 0) FROM pictures",
+                        "SELECT id FROM edits WHERE finished > 0 ORDER BY finished LIMIT 1");
+  }
+
+  Status TrimOwner(const std::string& owner, int64_t bytes) override {
+    return ForgetOldest(
+        bytes, &owner,
+        "SELECT COALESCE(SUM(LENGTH(bytes)), 0) FROM pictures WHERE hash IN "
+        "(SELECT hash FROM uses WHERE edit IN (SELECT id FROM edits WHERE owner = ?))",
+        "SELECT id FROM edits WHERE owner = ? AND finished > 0 ORDER BY finished LIMIT 1");
+  }
+
+ private:
+  // Until what `sum` counts is at most `bytes`: forgets the edit that `oldest` finds.
+  Status ForgetOldest(int64_t bytes, const std::string* owner, const char* sum,
+                      const char* oldest) {
     const std::lock_guard lock(mutex_);
     while (true) {
-      KX_ASSIGN_OR_RETURN(const int64_t sum,
-                          db_->Number("SELECT COALESCE(SUM(LENGTH(bytes)), 0) FROM pictures"));
-      if (sum <= bytes) return Status();
-      Statement oldest =
-          db_->Prepare("SELECT id FROM edits WHERE finished > 0 ORDER BY finished LIMIT 1");
-      KX_ASSIGN_OR_RETURN(const bool row, oldest.Step());
+      Statement held = db_->Prepare(sum), first = db_->Prepare(oldest);
+      if (owner != nullptr) {
+        held.Bind(1, *owner);
+        first.Bind(1, *owner);
+      }
+      KX_ASSIGN_OR_RETURN(const bool counted, held.Step());
+      KX_ENSURE(counted);
+      if (held.Int(0) <= bytes) return Status();
+      KX_ASSIGN_OR_RETURN(const bool row, first.Step());
       if (!row) return Status();
-      const std::string id = oldest.Bytes(0);
+      const std::string id = first.Bytes(0);
       KX_RETURN_IF_ERROR(InTransaction([&] { return DeleteEdit(*db_, id); }));
     }
   }
 
- private:
   Result<std::optional<StoredEdit>> One(Statement& select) {
     KX_ASSIGN_OR_RETURN(std::vector<StoredEdit> found, ReadEdits(*db_, select));
     if (found.empty()) return std::optional<StoredEdit>();

@@ -104,6 +104,8 @@ class Store {
   virtual Status Requeue() = 0;
   // Forgets ended edits, oldest first, until pictures take at most `bytes`.
   virtual Status Trim(int64_t bytes) = 0;
+  // The same for one owner's edits, and the pictures that these use.
+  virtual Status TrimOwner(const std::string& owner, int64_t bytes) = 0;
 };
 
 Result<std::unique_ptr<Store>> OpenSqliteStore(const std::string& folder);

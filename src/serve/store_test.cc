@@ -84,6 +84,34 @@ TEST_F(StoreTest, APictureIsKeptWhileAnEditUsesIt) {
   EXPECT_FALSE(store_->Get("two")->has_value());
 }
 
+TEST_F(StoreTest, AnOwnersBoundLeavesOthersAlone) {
+  const std::string shared = *store_->PutPicture("shared!"), old = *store_->PutPicture("old"),
+                    last = *store_->PutPicture("last");
+  const auto add = [&](const char* id, const char* owner, std::vector<std::string> inputs,
+                       double finished) {
+    StoredEdit e = Make(id, owner);
+    e.inputs = std::move(inputs);
+    EXPECT_TRUE(store_->Add(e).ok());
+    e.finished = finished;
+    EXPECT_TRUE(store_->Update(e).ok());
+  };
+  add("b1", "b", {shared}, 1);
+  add("a1", "a", {shared, old}, 2);
+  add("a2", "a", {shared, last}, 3);
+  add("a3", "a", {}, 0);                         // waits
+  ASSERT_TRUE(store_->TrimOwner("a", 14).ok());  // shared counts once
+  EXPECT_TRUE(store_->Get("a1")->has_value());
+  ASSERT_TRUE(store_->TrimOwner("a", 13).ok());
+  EXPECT_FALSE(store_->Get("a1")->has_value());
+  EXPECT_FALSE(store_->GetPicture(old).ok());
+  EXPECT_TRUE(store_->Get("a2")->has_value());
+  ASSERT_TRUE(store_->TrimOwner("a", 0).ok());
+  EXPECT_FALSE(store_->Get("a2")->has_value());
+  EXPECT_TRUE(store_->Get("a3")->has_value());
+  EXPECT_TRUE(store_->GetPicture(shared).ok());
+  EXPECT_TRUE(store_->Get("b1")->has_value());
+}
+
 TEST_F(StoreTest, AHeldPictureIsSeenAfterItsApprovalOnly) {
   const std::string picture = *store_->PutPicture("picture"),
                     latents = *store_->PutPicture("latents");

@@ -11,6 +11,7 @@
 #include "base/status.h"
 #include "io/database.h"
 #include "tree/deletion.h"
+#include "tree/inputs.h"
 
 namespace kontext {
 namespace {
@@ -62,20 +63,6 @@ std::string BytesOf(const std::vector<float>& values) {
   std::string bytes(values.size() * sizeof(float), '\0');
   if (!values.empty()) std::memcpy(bytes.data(), values.data(), bytes.size());
   return bytes;
-}
-
-Pixels AsPicture(const Mask& mask) {
-  Pixels p{mask.width, mask.height, 3, {}};
-  p.data.reserve(3 * mask.data.size());
-  for (const uint8_t v : mask.data) p.data.insert(p.data.end(), 3, v);
-  return p;
-}
-
-Mask AsMask(const Pixels& p) {
-  Mask mask{p.width, p.height, {}};
-  for (size_t i = 0; i < p.data.size(); i += static_cast<size_t>(p.channels))
-    mask.data.push_back(p.data[i]);
-  return mask;
 }
 
 Result<std::string> LatentsSha256(const Latents& l) {
@@ -143,18 +130,6 @@ struct Tree::Impl {
     }
   }
 
-  Result<Pixels> Decode(const std::string& png, const std::string& what,
-                        const std::string& sha256) const {
-    KX_ASSIGN_OR_RETURN(LoadedPicture loaded,
-                        DecodePictureBytes(png, fmt::format("{}: {}", db->name(), what), true));
-    KX_ASSIGN_OR_RETURN(const std::string sum, PixelsSha256(loaded.pixels));
-    if (sum != sha256) {
-      return BadInput("{}: {} has the sum {}, expected {}: it was changed", db->name(), what,
-                      sum.substr(0, 16), sha256.substr(0, 16));
-    }
-    return std::move(loaded.pixels);
-  }
-
   Result<Edited> Load(int64_t id) const {
     KX_ASSIGN_OR_RETURN(const Turn turn, Get(id));
     Statement s = db->Prepare(
@@ -164,7 +139,7 @@ struct Tree::Impl {
     KX_ENSURE(row);
     Edited out;
     const std::string what = fmt::format("the picture of turn {}", id);
-    KX_ASSIGN_OR_RETURN(out.picture, Decode(s.Bytes(0), what, turn.pixels_sha256));
+    KX_ASSIGN_OR_RETURN(out.picture, DecodeUnchanged(*db, s.Bytes(0), what, turn.pixels_sha256));
     out.recipe = turn.recipe;
     if (s.IsNull(1)) return out;
     const std::string bytes = s.Bytes(1);
@@ -185,44 +160,6 @@ struct Tree::Impl {
                       db->name(), id);
     }
     return out;
-  }
-
-  Result<std::string> InputPng(const std::string& sha256) const {
-    Statement s = db->Prepare("SELECT png FROM inputs WHERE pixels_sha256 = ?");
-    KX_ASSIGN_OR_RETURN(const bool row, s.Bind(1, std::string_view(sha256)).Step());
-    if (row) return s.Bytes(0);
-    return BadInput("{}: the input picture {} is missing", db->name(), sha256.substr(0, 16));
-  }
-
-  Result<Pixels> Input(const std::string& sha256) const {
-    KX_ASSIGN_OR_RETURN(const std::string png, InputPng(sha256));
-    return Decode(png, "the input picture " + sha256.substr(0, 16), sha256);
-  }
-
-  // A mask is kept as a grey picture, under its own sum.
-  Result<Mask> MaskInput(const std::string& sha256) const {
-    KX_ASSIGN_OR_RETURN(const std::string png, InputPng(sha256));
-    KX_ASSIGN_OR_RETURN(const LoadedPicture loaded,
-                        DecodePictureBytes(png, fmt::format("{}: a mask", db->name())));
-    Mask mask = AsMask(loaded.pixels);
-    KX_ASSIGN_OR_RETURN(const std::string sum, MaskSha256(mask));
-    if (sum == sha256) return mask;
-    return BadInput("{}: the mask {} was changed", db->name(), sha256.substr(0, 16));
-  }
-
-  Status Keep(const std::string& sha256, const Pixels& picture) const {
-    KX_ASSIGN_OR_RETURN(const std::string png, EncodePictureBytes({picture, 0, "", 0}, ".png"));
-    Statement s = db->Prepare("INSERT OR IGNORE INTO inputs VALUES(?, ?)");
-    return s.Bind(1, std::string_view(sha256)).BindBlob(2, png).Run();
-  }
-  Status KeepInputs(const EditRequest& request) const {
-    for (size_t i = 1; i < request.images.size(); ++i) {
-      KX_ASSIGN_OR_RETURN(const std::string sum, PixelsSha256(request.images[i]));
-      KX_RETURN_IF_ERROR(Keep(sum, request.images[i]));
-    }
-    if (!request.mask) return Status();
-    KX_ASSIGN_OR_RETURN(const std::string sum, MaskSha256(*request.mask));
-    return Keep(sum, AsPicture(*request.mask));
   }
 
   // All that was edited between the root and turn `id`, and the root's picture.
@@ -358,7 +295,7 @@ Result<int64_t> Tree::AddEdit(int64_t parent, const std::string& name, const Edi
     KX_ASSIGN_OR_RETURN(const std::string changed_png,
                         EncodePictureBytes({AsPicture(changed), 0, "", 0}, ".png"));
     KX_ASSIGN_OR_RETURN(Transaction t, Transaction::Begin(db));
-    KX_RETURN_IF_ERROR(impl_->KeepInputs(request));
+    KX_RETURN_IF_ERROR(KeepInputs(db, request));
     Statement s = db.Prepare(
         "INSERT INTO turns(parent, name, recipe, png, pixels_sha256, edited_png, "
         "latents, latents_width, latents_height, latents_sha256, drift_share, "
@@ -421,11 +358,11 @@ Result<EditRequest> Tree::RequestOf(int64_t id) const {
     request.images = std::move(from.images);
     request.latents = std::move(from.latents);
     for (size_t i = 1; i < recipe.references.size(); ++i) {
-      KX_ASSIGN_OR_RETURN(Pixels more, impl_->Input(recipe.references[i].pixels_sha256));
+      KX_ASSIGN_OR_RETURN(Pixels more, LoadInput(*impl_->db, recipe.references[i].pixels_sha256));
       request.images.push_back(std::move(more));
     }
     if (recipe.mask) {
-      KX_ASSIGN_OR_RETURN(request.mask, impl_->MaskInput(recipe.mask->pixels_sha256));
+      KX_ASSIGN_OR_RETURN(request.mask, LoadMask(*impl_->db, recipe.mask->pixels_sha256));
     }
     return request;
   });

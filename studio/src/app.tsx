@@ -23,7 +23,7 @@ function Welcome() {
   return (
     <section class="welcome" aria-label="Begin">
       <svg class="welcome-art" viewBox="0 0 220 120" aria-hidden="true">
-        <path d="M40 60h38M78 60c22 0 14-34 44-34h20M78 60c22 0 14 34 44 34h20M142 94c20 0 12-22 36-22" />
+        <path d="M40 60h38M78 60c22 0 14-34 44-34h20M78 60c22 0 14 34 44 34M158 94c9 0 5-22 14-22" />
         <rect x="14" y="40" width="40" height="40" rx="9" /><rect x="122" y="8" width="36" height="36" rx="8" />
         <rect x="122" y="76" width="36" height="36" rx="8" class="lit" /><rect x="172" y="54" width="36" height="36" rx="8" class="lit solid" />
       </svg>
@@ -35,7 +35,7 @@ function Welcome() {
         <Button icon="picture" label="Choose a picture" kind="primary" onClick={() => files.current?.click()}>Choose a picture</Button>
         <Button icon="wand" label="Try the sample" onClick={() => void sample()}>Try the sample</Button>
       </div>
-      <p class="muted">or paste one with Ctrl V; .kontext files open as projects</p>
+      <p class="muted"><span class="by-mouse">or paste one with Ctrl V; </span>.kontext files open as projects</p>
     </section>
   );
 }

@@ -44,7 +44,7 @@ function Counter() {
   return (
     <span class={`counter ${over ? 'over' : ''}`} title={`T5 reads ${t.t5.limit} tokens, CLIP ${t.clip.limit}`}>
       <meter min={0} max={t.t5.limit} value={Math.min(t.t5.tokens, t.t5.limit)} high={t.t5.limit * 0.9} aria-label="Share of T5's tokens" />
-      T5 {t.t5.tokens}/{t.t5.limit}<span class="counter-clip"> · CLIP {t.clip.tokens}/{t.clip.limit}</span>
+      <span>T5 {t.t5.tokens}/{t.t5.limit}</span><span class="counter-clip">CLIP {t.clip.tokens}/{t.clip.limit}</span>
     </span>
   );
 }
@@ -57,7 +57,7 @@ function Remarks() {
     <ul class="remarks" aria-label="Hints for the instruction">
       {remarks.slice(0, 3).map(r => (
         <li key={r.rule}>
-          <Icon name={r.rule === 'long' ? 'warn' : 'wand'} size={15} />
+          <Icon name={r.rule === 'long' ? 'warn' : 'lamp'} size={15} />
           <span>{r.message}</span>
           {r.mend && <Button label={r.mend.label} kind="quiet" onClick={() => setPrompt(r.mend!.prompt)}>{r.mend.label}</Button>}
         </li>
@@ -84,7 +84,7 @@ function ReferenceLayout() {
           </g>
         ))}
       </svg>
-      <figcaption>How the model sees them, {boxes.map(b => b.width * b.height).reduce((a, b) => a + b, 0)} tokens. The first is edited; it was trained on one.</figcaption>
+      <figcaption>How the model sees them, {boxes.map(b => b.width * b.height).reduce((a, b) => a + b, 0)} tokens. The first is edited; the model was trained on one.</figcaption>
     </figure>
   );
 }
@@ -121,7 +121,7 @@ function Attachments() {
 function Help() {
   const m = model.value;
   return (
-    <Popover label="Examples" up button={(open, toggle) => <Button icon="wand" label="Examples and templates" expanded={open} onClick={toggle} />}>
+    <Popover label="Examples" up button={(open, toggle) => <Button icon="lamp" label="Examples and templates" expanded={open} onClick={toggle} />}>
       {close => (
         <div class="help">
           <h3>Understood by {m?.name ?? 'the model'}</h3>
@@ -208,7 +208,7 @@ export function Composer() {
         <Attachments />
         <label class="composer-from" for="instruction">{from}</label>
         <textarea id="instruction" ref={area} rows={1} value={text} maxLength={model.value?.limits.max_prompt_bytes ?? 65536}
-          placeholder={turn ? `What shall change? For example: ${model.value?.examples[0] ?? ''}` : 'Describe a picture, or drop one'}
+          placeholder={turn ? `What shall change? e.g. ${model.value?.examples[0] ?? ''}` : 'Describe a picture, or drop one'}
           onInput={e => setPrompt(e.currentTarget.value)}
           onKeyDown={e => {
             if (e.key !== 'Enter' || e.shiftKey || e.isComposing) return;

@@ -4,7 +4,7 @@ import type { Drift, Recipe, Turn } from './api';
 import { addReferences, clearReferences, useRecipe } from './composer_state';
 import { Button } from './parts';
 import { asStrokes } from './pixels';
-import { maskFor } from './mask_state';
+import { INK, maskFor } from './mask_state';
 import { again, attempt, base, current, deleteTurn, pane, pinned, project, select, tell, turnKey } from './store';
 import { renaming } from './tree_panel';
 import { pin } from './viewer';
@@ -76,7 +76,7 @@ async function takeMaskBack(id: string, turn: Turn): Promise<void> {
   const context = canvas.getContext('2d')!;
   context.drawImage(bitmap, 0, 0);
   const data = context.getImageData(0, 0, bitmap.width, bitmap.height);
-  asStrokes(data.data, [25, 211, 197]);
+  asStrokes(data.data, INK);
   const mask = maskFor(turn.parent, bitmap.width, bitmap.height);
   mask.feather = turn.recipe?.mask?.feather_px ?? 0;
   mask.keep = true;

@@ -2,9 +2,8 @@
 import { useEffect, useRef, useState } from 'preact/hooks';
 import type { Turn } from './api';
 import { Button, Switch, px } from './parts';
-import { dropMask, maskFor, maskOpen, painted, tool } from './mask_state';
+import { COLOUR, dropMask, maskFor, maskOpen, painted, tool } from './mask_state';
 
-const COLOUR = '#19d3c5';  // no colour of skin, leaves or sky
 interface Picture { width: number; height: number }
 
 // Painted at the picture's own pixels, shown at the size of the box. By pointer, or by arrow keys and space.
@@ -83,24 +82,28 @@ export function MaskTools({ turn, picture }: { turn: Turn; picture: Picture }) {
   const most = Math.max(8, Math.round(Math.min(picture.width, picture.height) / 2));
   return (
     <div class="mask-tools" role="toolbar" aria-label="Mask">
-      <Button icon="brush" label="Paint where it may change" pressed={!tool.value.erase} onClick={() => (tool.value = { ...tool.value, erase: false })} />
-      <Button icon="eraser" label="Erase" pressed={tool.value.erase} onClick={() => (tool.value = { ...tool.value, erase: true })} />
-      <label class="slide"><span>Size</span>
-        <input type="range" min={2} max={most} value={Math.min(most, tool.value.size)} aria-valuetext={`${tool.value.size} pixels`}
-          onInput={e => (tool.value = { ...tool.value, size: e.currentTarget.valueAsNumber })} />
-        <output>{Math.min(most, tool.value.size)} px</output>
-      </label>
-      <label class="slide"><span>Feather</span>
-        <input type="range" min={0} max={Math.round(most / 2)} value={mask.feather} aria-valuetext={`${mask.feather} pixels`}
-          onInput={e => { mask.feather = e.currentTarget.valueAsNumber; again(n => n + 1); }} />
-        <output>{mask.feather} px</output>
-      </label>
-      <Switch label="Keep outside" checked={mask.keep} hint="Pixels outside are the picture's own, bit for bit"
-        onChange={on => { mask.keep = on; ++painted.value; }} />
-      <Button icon="undo" label="Take the last stroke back" disabled={!mask.canUndo} onClick={() => mask.undo()} />
-      <Button icon="invert" label="Invert" onClick={() => mask.invert(COLOUR)} />
-      <Button icon="trash" label="Remove the mask" onClick={() => { dropMask(turn.id); maskOpen.value = false; }} />
-      <Button icon="check" label="Done" kind="primary" onClick={() => (maskOpen.value = false)} />
+      <div class="mask-group">
+        <Button icon="brush" label="Paint where it may change" pressed={!tool.value.erase} onClick={() => (tool.value = { ...tool.value, erase: false })} />
+        <Button icon="eraser" label="Erase" pressed={tool.value.erase} onClick={() => (tool.value = { ...tool.value, erase: true })} />
+        <label class="slide"><span>Size</span>
+          <input type="range" min={2} max={most} value={Math.min(most, tool.value.size)} aria-valuetext={`${tool.value.size} pixels`}
+            onInput={e => (tool.value = { ...tool.value, size: e.currentTarget.valueAsNumber })} />
+          <output>{Math.min(most, tool.value.size)} px</output>
+        </label>
+        <label class="slide"><span>Feather</span>
+          <input type="range" min={0} max={Math.round(most / 2)} value={mask.feather} aria-valuetext={`${mask.feather} pixels`}
+            onInput={e => { mask.feather = e.currentTarget.valueAsNumber; again(n => n + 1); }} />
+          <output>{mask.feather} px</output>
+        </label>
+      </div>
+      <div class="mask-group">
+        <Switch label="Keep outside" checked={mask.keep} hint="Pixels outside are the picture's own, bit for bit"
+          onChange={on => { mask.keep = on; ++painted.value; }} />
+        <Button icon="undo" label="Take the last stroke back" disabled={!mask.canUndo} onClick={() => mask.undo()} />
+        <Button icon="invert" label="Invert" onClick={() => mask.invert(COLOUR)} />
+        <Button icon="trash" label="Remove the mask" onClick={() => { dropMask(turn.id); maskOpen.value = false; }} />
+        <Button icon="check" label="Done" kind="primary" onClick={() => (maskOpen.value = false)} />
+      </div>
     </div>
   );
 }

@@ -2,6 +2,10 @@
 import { signal } from '@preact/signals';
 import { asMask } from './pixels';
 
+// No colour of skin, leaves, sky or the page.
+export const INK: [number, number, number] = [230, 20, 160];
+export const COLOUR = `rgb(${INK.join(' ')})`;
+
 export interface MaskTool { erase: boolean; size: number }
 
 export const maskOpen = signal(false);

@@ -12,7 +12,7 @@ const LOOK_AGAIN_MS = 2000;
 type State = 'starting' | 'up' | 'key' | 'lost';
 const state = signal<State>('starting');
 const waiting = signal<Review[]>([]);
-const decisions = signal<Decision[]>([]);
+const decisions = signal<Decision[] | undefined>(undefined);  // until they were asked for
 const remark = signal('');
 
 async function attempt(work: () => Promise<void>): Promise<void> {
@@ -100,7 +100,7 @@ function Card({ review }: { review: Review }) {
 
 function Decided() {
   useEffect(() => void lookBack(), []);
-  if (decisions.value.length === 0) return <p class="empty">Nothing was decided yet.</p>;
+  if (!decisions.value?.length) return <p class="empty" role="status">{decisions.value ? 'Nothing was decided yet.' : 'Starting…'}</p>;
   return (
     <table class="review-table">
       <thead><tr><th scope="col">When</th><th scope="col">Decision</th><th scope="col">Reason</th><th scope="col">Edit</th><th scope="col">Reviewer</th></tr></thead>
@@ -154,7 +154,7 @@ export function ReviewPage() {
         <Segments label="What to show" value={tab} onChange={setTab}
           options={[{ value: 'waiting', label: `Waiting · ${count}` }, { value: 'decided', label: 'Decided' }]} />
         <span class="spring" />
-        <p class="muted review-keys">On a chosen card: <kbd>A</kbd> approves, <kbd>R</kbd> refuses</p>
+        {tab === 'waiting' && <p class="muted review-keys">On a chosen card: <kbd>A</kbd> approves, <kbd>R</kbd> refuses</p>}
       </header>
       {state.value === 'lost' && <p class="banner" role="status"><Icon name="warn" size={16} />The server does not answer. What waits is kept.</p>}
       <main class="review-scroll">

@@ -15,7 +15,7 @@ function FitTable() {
   if (table === 'asking' || table === null) return <p class="muted" role="status">Measuring this machine, some seconds…</p>;
   return (
     <>
-      <p class="muted">{table.machine}, {bytes(table.memory_bytes)} of memory. Times for {table.steps} steps, ±{Math.round(100 * table.error)} %.</p>
+      <p class="muted machine">{table.machine}, {bytes(table.memory_bytes)} of memory. Times for {table.steps} steps, ±{Math.round(100 * table.error)} %.</p>
       <div class="table" tabIndex={0} role="region" aria-label="What this machine can run">
         <table>
           <thead><tr><th scope="col">Mode</th><th scope="col">Size</th><th scope="col">Weights</th><th scope="col">Memory</th><th scope="col">A step</th><th scope="col">An edit</th><th scope="col">Here</th></tr></thead>

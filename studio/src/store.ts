@@ -332,7 +332,7 @@ function patch(id: string, change: Partial<Job>): void {
 
 // Edits that were asked for before this page was loaded, or before the server came back.
 async function pickUpJobs(): Promise<void> {
-  const id = project.value?.id;
+  const id = project.value?.id, before = new Set(jobs.value.map(j => j.edit.id));
   const edits = await attempt(api.edits);
   if (!edits || project.value?.id !== id) return;
   const open = edits.filter(e => e.request.project === id && (e.state === 'queued' || e.state === 'running')).reverse();
@@ -341,7 +341,8 @@ async function pickUpJobs(): Promise<void> {
     const ended = edits.find(e => e.id === job.edit.id && !open.includes(e));
     if (ended) await finish(ended);
   }
-  jobs.value = open.map(edit => known.get(edit.id) ?? { edit, progress: edit.progress, position: edit.position });
+  const since = jobs.value.filter(j => !before.has(j.edit.id) && !open.some(e => e.id === j.edit.id));  // asked for while the list was on its way
+  jobs.value = [...open.map(edit => known.get(edit.id) ?? { edit, progress: edit.progress, position: edit.position }), ...since];
   if (!nodes.value.some(n => n.key === selected.value)) selectLast();
   for (const edit of open) void attend(edit.id);
 }

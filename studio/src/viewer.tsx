@@ -71,6 +71,16 @@ function useFit(aspect: number) {
   return { ref, box: { width, height: Math.floor(width / aspect) } };
 }
 
+// Whose picture is whose: a pinned turn is neither before nor after the other.
+function Corners({ left, right }: { left: string; right: string }) {
+  return (
+    <>
+      <span class="corner left" aria-hidden="true">{left}</span>
+      <span class="corner right" aria-hidden="true">{right}</span>
+    </>
+  );
+}
+
 function Slider({ before, after }: { before: Loaded; after: Loaded }) {
   const [at, setAt] = useState(50);
   return (
@@ -78,8 +88,6 @@ function Slider({ before, after }: { before: Loaded; after: Loaded }) {
       <img src={after.url} alt="After" draggable={false} />
       <img src={before.url} alt="Before" draggable={false} style={{ clipPath: `inset(0 ${100 - at}% 0 0)` }} />
       <span class="slider-line" style={{ left: `${at}%` }} aria-hidden="true"><i /></span>
-      <span class="corner left" aria-hidden="true">Before</span>
-      <span class="corner right" aria-hidden="true">After</span>
       <input type="range" min={0} max={100} step={0.5} value={at} aria-label="How much of the earlier picture is shown"
         onInput={e => setAt(e.currentTarget.valueAsNumber)} />
     </div>
@@ -121,7 +129,7 @@ function Difference({ before, after }: { before: Loaded; after: Loaded }) {
   return (
     <>
       <canvas ref={canvas} class="fill" role="img" aria-label={`What changed: ${words}`} />
-      <span class="corner left">{words}</span>
+      <span class="corner left words">{words}</span>
     </>
   );
 }
@@ -169,6 +177,7 @@ export function Viewer() {
   const how: View = comparing ? (peek.value ? 'picture' : view.value) : 'picture';
   const shown = peek.value && comparing ? before : after;
   const sides = how === 'sides';
+  const labels = turn && other && other === pinnedTurn.value ? { left: other.name, right: turn.name } : { left: 'Before', right: 'After' };
   const aspect = shown ? (sides ? 2.04 : 1) * (shown.width / shown.height) : 1;
   const { ref, box } = useFit(aspect);
   useGestures(ref, box, first => first.closest('.mask-layer') && turn && maskOf(turn.id)?.undo());
@@ -195,13 +204,13 @@ export function Viewer() {
           </>
         )}
       </div>
-      <div class="viewer-room" ref={ref}>
+      <div class={`viewer-room ${scale > 1 ? 'closer' : ''}`} ref={ref}>
         {shown && box.width > 0 && (
           <div class={`frame ${sides ? 'two' : ''} ${shown.width * 2 <= box.width ? 'enlarged' : ''}`} style={frame}>
             {job ? <Growing job={job} under={after} />
-              : how === 'slider' ? <Slider before={before!} after={shown} />
+              : how === 'slider' ? <><Slider before={before!} after={shown} /><Corners {...labels} /></>
               : how === 'difference' ? <Difference before={before!} after={shown} />
-              : sides ? <><img src={before!.url} alt={`Before: ${other!.name}`} /><img src={shown.url} alt={`After: ${turn!.name}`} /></>
+              : sides ? <><img src={before!.url} alt={`Before: ${other!.name}`} /><img src={shown.url} alt={`After: ${turn!.name}`} /><Corners {...labels} /></>
               : <img class="fill" src={shown.url} alt={peek.value && other ? other.name : turn!.name} draggable={false} />}
             {maskOpen.value && turn && after && !job && <MaskLayer turn={turn} picture={after} box={box} />}
           </div>

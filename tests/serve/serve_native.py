@@ -11,6 +11,7 @@ import time
 import unittest
 from pathlib import Path
 
+from program import KONTEXT, MINI
 from served import PICTURE, Served
 
 SOURCE = Path(os.environ["KONTEXT_SOURCE"])
@@ -95,6 +96,16 @@ class Native(Served):
         self.json("GET", "/v1/model", status=403, headers={"Origin": "https://evil.example"})
         self.json("GET", "/v1/model", headers={"Origin": f"http://localhost:{self.port}"})
 
+    def test_no_page_elsewhere_is_let_in_and_no_prompt_is_logged(self):
+        self.edit(steps=1, prompt="make it a secret")
+        status, headers, _ = self.ask("OPTIONS", "/v1/edits", headers={"Origin": f"http://localhost:{self.port}",
+                                                                       "Access-Control-Request-Method": "POST"})
+        self.assertEqual(status, 405)
+        self.assertFalse([h for h in headers if h.lower().startswith("access-control")])
+        log = Path(self.folder, "log").read_text(encoding="utf-8")
+        self.assertIn('"edit"', log)
+        self.assertNotIn("secret", log)
+
     def test_every_described_path_answers(self):
         described = json.loads((SOURCE / "docs/openapi.json").read_text())
         self.assertEqual(self.json("GET", "/v1/openapi.json"), described)
@@ -110,6 +121,65 @@ class Native(Served):
             self.assertIn(name, self.json("GET", "/v1/model"))
         counts = self.json("POST", "/v1/tokens", {"prompt": "make it night"})
         self.assertTrue(1 < counts["clip"]["tokens"] < counts["clip"]["limit"])
+
+
+class Opened(Served):
+    """The operator lets pages of one origin in, and prompts into the log."""
+    keys = ("a key of sixteen or more",)
+    flags = ("--origin", "https://app.example", "--log-prompts")
+    origin = {"Origin": "https://app.example"}
+
+    def test_a_named_origin_may_ask_with_a_key(self):
+        question = {**self.origin, "Access-Control-Request-Method": "POST", "Access-Control-Request-Headers": "authorization"}
+        status, headers, _ = self.ask("OPTIONS", "/v1/edits", headers=question)
+        self.assertEqual((status, headers["Access-Control-Allow-Origin"], headers["Vary"]), (200, "https://app.example", "Origin"))
+        self.assertIn("Authorization", headers["Access-Control-Allow-Headers"])
+        key = {"Authorization": f"Bearer {self.keys[0]}"}
+        for more, expected in (({}, 401), (key, 200)):     # a page reads why it was refused, too
+            status, headers, _ = self.ask("GET", "/v1/model", headers={**self.origin, **more})
+            self.assertEqual((status, headers["Access-Control-Allow-Origin"]), (expected, "https://app.example"))
+        for other in ("https://app.example.evil.example", "http://app.example", "https://app.example:8443", "null"):
+            status, headers, _ = self.ask("GET", "/v1/model", headers={"Origin": other, **key})
+            self.assertEqual((status, headers["Access-Control-Allow-Origin"]), (403, None), other)
+
+    def test_prompts_are_logged_when_asked(self):
+        body = {"prompt": "make it a secret", "steps": 1}
+        edit = self.json("POST", "/v1/edits", body, 202, {"x-key": self.keys[0]})
+        for _ in range(100):
+            lines = [json.loads(line) for line in Path(self.folder, "log").read_text(encoding="utf-8").splitlines()
+                     if line.startswith("{")]
+            found = [line for line in lines if line.get("edit") == edit["id"]]
+            if found:
+                break
+            time.sleep(0.05)
+        self.assertEqual(found[0]["prompt"], "make it a secret")
+
+    def test_what_is_no_origin_is_told_at_the_start(self):
+        for wrong in ("*", "app.example", "https://app.example/", "https://", "https://App.example"):
+            run = subprocess.run([KONTEXT, "serve", "--port", "0", "--folder", self.folder, "--origin", wrong], capture_output=True,
+                                 text=True, check=False, timeout=60, env={**os.environ, "KONTEXT_MODEL": str(MINI)})
+            self.assertEqual(run.returncode, 2, wrong)
+            self.assertIn("--origin", run.stderr)
+
+
+class Bounded(Served):
+    """What is kept of one key is bounded; another's is not touched for it."""
+    keys = ("the first key of sixteen", "the second key of sixteen")
+    flags = ("--keep-per-key", "120KB")
+
+    def test_the_oldest_of_that_key_goes_first(self):
+        def draw(key, seed):
+            header = {"x-key": self.keys[key]}
+            edit = self.json("POST", "/v1/edits", {"prompt": "make it night", "steps": 1, "seed": seed}, 202, header)
+            while "finished" not in (now := self.json("GET", f"/v1/edits/{edit['id']}", headers=header)):
+                time.sleep(0.02)
+            self.assertEqual(now["state"], "ready")
+            return edit["id"]
+        other = draw(1, 1)
+        mine = [draw(0, seed) for seed in range(12)]
+        self.json("GET", f"/v1/edits/{other}", headers={"x-key": self.keys[1]})
+        self.json("GET", f"/v1/edits/{mine[-1]}", headers={"x-key": self.keys[0]})
+        self.json("GET", f"/v1/edits/{mine[0]}", status=404, headers={"x-key": self.keys[0]})
 
 
 class OverTls(Served):

@@ -27,6 +27,42 @@ test('a picture, an instruction, previews, the edit, and what changed', () => st
   await page.getByAltText('Before: A cat').waitFor();
 }));
 
+test('a picture is dropped, another is pasted', () => studio(async ({ page }) => {
+  const held = (name: string) => page.evaluateHandle(async called => {
+    const data = new DataTransfer();
+    data.items.add(new File([await (await fetch('/sample.png')).blob()], called, { type: 'image/png' }));
+    return data;
+  }, name);
+  const dropped = await held('dropped.png');
+  await page.dispatchEvent('.stage', 'dragover', { dataTransfer: dropped });
+  await page.getByText('Drop to begin with this picture').waitFor();
+  await page.dispatchEvent('.stage', 'drop', { dataTransfer: dropped });
+  await page.getByRole('treeitem', item(/^dropped/)).waitFor();
+  await page.getByText('Drop to begin with this picture').waitFor({ state: 'detached' });
+  await (await held('pasted.png')).evaluate(data => document.body.dispatchEvent(new ClipboardEvent('paste', { clipboardData: data, bubbles: true })));
+  await page.getByRole('treeitem', item(/^pasted/)).waitFor();
+  await turns(page, 2);
+}));
+
+test('an edit that is asked for before the list of edits has come is followed', () => studio(async ({ page }) => {
+  await beginWithSample(page);
+  let late: (() => void) | undefined;
+  await page.route(/\/v1\/edits\?/, async route => {
+    const answer = await route.fetch();
+    await new Promise<void>(resolve => (late = resolve));
+    await route.fulfill({ response: answer });
+  });
+  await page.evaluate(() => document.dispatchEvent(new Event('visibilitychange')));  // whoever comes back to the page: it looks again
+  while (!late) await page.waitForTimeout(20);
+  await longEdit(page, 1000, 1);
+  await page.getByText(/Step \d+ of 1000/).waitFor();
+  late();
+  await page.waitForTimeout(300);
+  await page.getByText(/Step \d+ of 1000/).waitFor({ timeout: 2000 });
+  await page.getByRole('button', item('Cancel')).click();
+  await turns(page, 1);
+}));
+
 test('branches: from an earlier turn, variants, a name, a deletion taken back', () => studio(async ({ page, server }) => {
   await beginWithSample(page);
   await instruct(page, 'make it night');

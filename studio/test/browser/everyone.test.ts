@@ -79,6 +79,35 @@ test('a phone of 390 pixels: nothing is cut off, all of it works by thumb', () =
   await fits('settings');
 }, { viewport: { width: 390, height: 844 }, hasTouch: true, isMobile: true, deviceScaleFactor: 2 }));
 
+// What belongs to the picture's pane stays in it, at every width between a small phone and a desk.
+test('small phones, phones on their side, tablets: nothing hangs out of its pane', () => studio(async ({ page }) => {
+  await beginWithSample(page);
+  for (const [count, words] of [[2, 'put the cat on the beach'], [3, 'make it night']] as const) {
+    await page.getByRole('treeitem', { name: /^A cat/ }).click();
+    await instruct(page, words);
+    await turns(page, count);
+  }
+  await page.getByRole('button', { name: 'Compare others with this' }).click();
+  await page.getByRole('treeitem', { name: /^put the cat/ }).click();
+  await page.fill('#instruction', 'transform the background');
+  await page.getByText(/often loses its identity/).waitFor();
+  for (const mask of [false, true]) {
+    if (mask) await page.getByRole('button', { name: 'Mask: where it may change' }).click();
+    for (const [width, height] of [[320, 640], [700, 900], [820, 1100], [844, 390], [1010, 700], [1181, 800]]) {
+      await page.setViewportSize({ width, height });
+      await page.waitForTimeout(200);  // the picture is fitted a frame later
+      const out = await page.evaluate(() => {
+        const pane = document.querySelector('.stage')!.getBoundingClientRect();
+        return [...document.querySelectorAll('.stage *')].filter(e => {
+          const r = e.getBoundingClientRect();
+          return r.width > 0 && (r.left < pane.left - 1 || r.right > pane.right + 1) && !e.closest('.unseen');
+        }).map(e => `${e.tagName}.${e.getAttribute('class')}`);
+      });
+      assert.deepEqual(out, [], `${width} x ${height}${mask ? ', mask' : ''}`);
+    }
+  }
+}, { reducedMotion: 'reduce' }));
+
 // Fingers as Chromium's own input sees them.
 test('two fingers enlarge the picture; in a mask one finger paints and two leave no stroke', () => studio(async ({ page }) => {
   await beginWithSampleOnPhone(page);

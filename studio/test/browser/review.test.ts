@@ -32,6 +32,7 @@ test('an edit is shown once somebody approved it, and a refused one never', () =
   await page.locator('.toast').getByText('too dark, reviewed by r and a').waitFor();
   await turns(page, 2);
   await desk.getByRole('button', { name: 'Decided' }).click();
+  await desk.getByRole('cell', { name: 'Refused' }).waitFor();
   assert.deepEqual(await desk.locator('.review-table td:nth-child(2)').allInnerTexts(), ['Refused', 'Approved']);
   await picture(desk, 'review-decided');
   await axe(desk, 'decided');

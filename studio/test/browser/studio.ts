@@ -8,7 +8,7 @@ import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { after } from 'node:test';
 import { chromium } from 'playwright-core';
-import type { Browser, BrowserContextOptions, Page } from 'playwright-core';
+import type { Browser, BrowserContextOptions, Locator, Page } from 'playwright-core';
 
 const KONTEXT = process.env.KONTEXT ?? '';
 const CHROMIUM = process.env.CHROMIUM ?? '/usr/bin/chromium';
@@ -95,13 +95,13 @@ export async function turns(page: Page, count: number): Promise<void> {
   await page.waitForFunction(n => document.querySelectorAll('.turn').length === n && !document.querySelector('.turn.pending'), count);
 }
 
-// The folder of screenshots, if they are wanted: STUDIO_PICTURES.
-export async function picture(page: Page, name: string): Promise<void> {
+// The folder of screenshots, if they are wanted: STUDIO_PICTURES. Of the page or a part of it.
+export async function picture(page: Page, name: string, part: Page | Locator = page): Promise<void> {
   const folder = process.env.STUDIO_PICTURES;
   if (!folder) return;
   mkdirSync(folder, { recursive: true });
   await page.waitForTimeout(350);
-  await page.screenshot({ path: join(folder, `${name}.png`) });
+  await part.screenshot({ path: join(folder, `${name}.png`) });
 }
 
 export async function pixels(page: Page, path: string): Promise<number[]> {
