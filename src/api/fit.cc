@@ -38,18 +38,18 @@ constexpr int64_t kSmallWidth = 1024;
 struct KnownIsa {
   const char* name;  // as KONTEXT_ISA has it
   double gops_per_core, int8_gops_per_core;
+  // Attention's rate in mode default beside the products': 221 of 290 and 595 of 807 Gop/s, on AMX,
+  // where it is in bf16, 1435 of 3480 (SPEED.md). Not this machine's ratio: what is computed must not
+  // depend on how busy it is.
+  double int8_attention;
 };
-constexpr std::array<KnownIsa, 5> kKnown = {{{"avx2", 78, 140},
-                                             {"avx512", 111, 222},
-                                             {"avx512_vnni", 111, 438},
-                                             {"avx512_bf16", 218, 438},
-                                             {"amx", 218, 438}}};
+constexpr std::array<KnownIsa, 5> kKnown = {{{"avx2", 78, 140, 0.74},
+                                             {"avx512", 111, 222, 0.74},
+                                             {"avx512_vnni", 111, 438, 0.74},
+                                             {"avx512_bf16", 218, 438, 0.74},
+                                             {"amx", 850, 1740, 0.41}}};
 constexpr double kReached = 0.8;     // of that rate, by whole products
 constexpr double kAttention = 0.72;  // attention's rate beside the products' (620 to 860 Gop/s)
-// The same in 8 bits: 221 of 290 and 595 of 807 Gop/s (SPEED.md, the stages of a step on AVX2, and
-// the tile in registers). Not this machine's ratio: what is computed must not depend on how busy it
-// is.
-constexpr double kInt8Attention = 0.74;
 
 const char* OwnIsa(const cpu::CpuFeatures& f) {
   return f.amx      ? "amx"
@@ -190,7 +190,7 @@ Rates RatesFor(const FitOptions& o, const Rates& here, const char* own_isa, Fit&
   there.linear = kReached * known->gops_per_core * 1e9 * cores;
   there.linear_int8 = kReached * known->int8_gops_per_core * 1e9 * cores;
   there.attention = kAttention * there.linear;
-  there.attention_int8 = kInt8Attention * there.linear_int8;
+  there.attention_int8 = known->int8_attention * there.linear_int8;
   const double slower = here.linear / there.linear;
   there.seconds_per_block_row *= slower;
   there.encode_seconds_per_pixel *= slower;
