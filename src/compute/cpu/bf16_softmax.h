@@ -53,23 +53,30 @@ KX_BF16_TARGET void Bf16Softmax(const float* scores, int64_t count, float scale,
   const __m512i turned = _mm512_load_si512(kSideBySide);
   for (int64_t i = 0; i < kColumns; i += kBf16Lanes) {
     const float* s = scores + i;
-    __m512 highest = _mm512_load_ps(s);
-    for (int64_t j = 1; j < count; ++j) {  // a NaN score is passed over here and met below
-      highest = _mm512_max_ps(_mm512_load_ps(s + j * kColumns), highest);
+    // Four at a time: one waits for its predecessor. A NaN score is passed over here and met below.
+    __m512 highest[4];
+    for (__m512& h : highest) h = _mm512_load_ps(s);
+    int64_t j = 0;
+    for (; j + 4 <= count; j += 4) {
+      for (int64_t l = 0; l < 4; ++l) {
+        highest[l] = _mm512_max_ps(_mm512_load_ps(s + (j + l) * kColumns), highest[l]);
+      }
     }
+    for (; j < count; ++j) highest[0] = _mm512_max_ps(_mm512_load_ps(s + j * kColumns), highest[0]);
+    const __m512 largest =
+        _mm512_max_ps(_mm512_max_ps(highest[0], highest[1]), _mm512_max_ps(highest[2], highest[3]));
     const __m512 before = _mm512_load_ps(p.max + i);
-    const __m512 max = _mm512_max_ps(_mm512_mul_ps(highest, factor), before);
-    const auto probability = [&](int64_t j) KX_BF16_TARGET {
-      return Bf16Exp2(_mm512_fmsub_ps(_mm512_load_ps(s + j * kColumns), factor, max));
+    const __m512 max = _mm512_max_ps(_mm512_mul_ps(largest, factor), before);
+    const auto probability = [&](int64_t key) KX_BF16_TARGET {
+      return Bf16Exp2(_mm512_fmsub_ps(_mm512_load_ps(s + key * kColumns), factor, max));
     };
-    const auto store = [&](int64_t j, __m512 even, __m512 odd) KX_BF16_TARGET {
+    const auto store = [&](int64_t key, __m512 even, __m512 odd) KX_BF16_TARGET {
       // cvtne2ps gives 16 numbers of one, then of the other; they come to lie side by side.
       const __m512i rounded = reinterpret_cast<__m512i>(_mm512_cvtne2ps_pbh(odd, even));
-      _mm512_store_si512(pairs + j / 2 * kColumns + i, _mm512_permutexvar_epi16(turned, rounded));
+      _mm512_store_si512(pairs + key / 2 * kColumns + i, _mm512_permutexvar_epi16(turned, rounded));
     };
     __m512 sum = _mm512_setzero_ps();
-    int64_t j = 0;
-    for (; j + 2 <= count; j += 2) {
+    for (j = 0; j + 2 <= count; j += 2) {
       const __m512 even = probability(j), odd = probability(j + 1);
       sum = _mm512_add_ps(sum, _mm512_add_ps(even, odd));
       store(j, even, odd);
