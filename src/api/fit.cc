@@ -39,8 +39,8 @@ struct KnownIsa {
   const char* name;  // as KONTEXT_ISA has it
   double gops_per_core, int8_gops_per_core;
   // Attention's rate in mode default beside the products': 221 of 290 and 595 of 807 Gop/s, on AMX,
-  // where it is in bf16, 1435 of 3480 (SPEED.md). Not this machine's ratio: what is computed must not
-  // depend on how busy it is.
+  // where it is in bf16, 1435 of 3480 (SPEED.md). Not this machine's ratio: what is computed must
+  // not depend on how busy it is.
   double int8_attention;
 };
 constexpr std::array<KnownIsa, 5> kKnown = {{{"avx2", 78, 140, 0.74},
@@ -182,7 +182,7 @@ Rates RatesFor(const FitOptions& o, const Rates& here, const char* own_isa, Fit&
   const std::string isa = o.isa.empty() ? own_isa : o.isa;
   fit.machine = fmt::format("{} cores, {}", cores, isa);
   fit.source =
-      "computed, not measured: product rates per core of two machines (docs/memory.md), growing "
+      "computed, not measured: product rates per core of three machines (docs/memory.md), growing "
       "with the cores, which is a guess";
   const auto known =
       std::find_if(kKnown.begin(), kKnown.end(), [&](const KnownIsa& k) { return isa == k.name; });
