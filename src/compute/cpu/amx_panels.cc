@@ -66,7 +66,7 @@ class AmxKernel : public PanelKernel {
       : PanelKernel({.rows = kRows,
                      .columns = kColumns,
                      .granule = kAmxDepth,
-                     .slice = 3072,  // a block of rows takes 1.5 MiB of the second cache
+                     .slice = 3072,  // a block of rows takes 0.75 MiB of the second cache
                      .block_rows = kBlockRows,
                      .value_bytes = SizeOf(DType::kBF16)}) {}
 
