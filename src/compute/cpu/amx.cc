@@ -1,8 +1,11 @@
 #include "compute/cpu/amx.h"
 
 #include <immintrin.h>
+
+#if defined(__linux__)
 #include <sys/syscall.h>
 #include <unistd.h>
+#endif
 
 namespace kontext::cpu {
 namespace {
@@ -26,9 +29,13 @@ KX_AMX_TARGET void Release() { _tile_release(); }
 }  // namespace
 
 bool AllowAmx() {
+#if defined(__linux__)
   constexpr int64_t kRequestPermission = 0x1023, kTileData = 18;  // asm/prctl.h, since Linux 5.16
   static const bool allowed = syscall(SYS_arch_prctl, kRequestPermission, kTileData) == 0;
   return allowed;
+#else
+  return false;
+#endif
 }
 
 AmxRegisters::AmxRegisters() { Configure(); }
