@@ -74,8 +74,8 @@ struct Amx {
                                    int64_t channels, const uint32_t* q, float* scores) {
     for (int64_t j = 0; j < count; j += kAmxSide) {
       AmxZeroSums();
-      AmxMultiply(channels / kAmxDepth, keys + (key + j) * channels * 2, q);
-      AmxStoreSums(scores + j * kColumns);
+      AmxMultiply(channels / kAmxDepth, AmxRowPanel(keys + (key + j) * channels * 2), AmxPairs(q));
+      AmxStoreSums(scores + j * kColumns, kColumns);
     }
   }
 
@@ -89,10 +89,11 @@ struct Amx {
         _mm512_store_ps(row, _mm512_mul_ps(_mm512_load_ps(row), low));
         _mm512_store_ps(row + kBf16Lanes, _mm512_mul_ps(_mm512_load_ps(row + kBf16Lanes), high));
       }
-      AmxLoadSums(out);
-      AmxMultiply(CeilDiv(count, kDepth), values + (e / kAmxSide * head + key) * kAmxRowBytes,
-                  pairs);
-      AmxStoreSums(out);
+      AmxLoadSums(out, kColumns);
+      AmxMultiply(CeilDiv(count, kDepth),
+                  AmxRowPanel(values + (e / kAmxSide * head + key) * kAmxRowBytes),
+                  AmxPairs(pairs));
+      AmxStoreSums(out, kColumns);
     }
   }
 };

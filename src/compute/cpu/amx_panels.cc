@@ -37,29 +37,6 @@ KX_AMX_TARGET inline __m512i Load(const void* from, DType dtype, int64_t n) {
   return reinterpret_cast<__m512i>(_mm512_cvtne2ps_pbh(second, first));
 }
 
-// tile [32][32] of rows of 64 (+)= a panel of rows by half a panel of columns, over `steps` of k.
-// `soon`: the same number of kSoon bytes that are asked for meanwhile.
-KX_AMX_TARGET void MultiplyTile(int64_t steps, const std::byte* a, const std::byte* b,
-                                const std::byte* soon, bool add, float* tile) {
-  if (add) {
-    AmxLoadSums(tile, kColumns);
-  } else {
-    AmxZeroSums();
-  }
-  for (int64_t i = 0; i < steps; ++i, a += kRowStep, b += kColumnStep, soon += kSoon) {
-    for (int64_t j = 0; j < kSoon; j += 64) _mm_prefetch(soon + j, _MM_HINT_T1);
-    _tile_loadd(4, a, kAmxRowBytes);
-    _tile_loadd(6, b, kAmxRowBytes);
-    _tile_dpbf16ps(0, 4, 6);
-    _tile_loadd(7, b + kAmxRegister, kAmxRowBytes);
-    _tile_dpbf16ps(1, 4, 7);
-    _tile_loadd(5, a + kAmxRegister, kAmxRowBytes);
-    _tile_dpbf16ps(2, 5, 6);
-    _tile_dpbf16ps(3, 5, 7);
-  }
-  AmxStoreSums(tile, kColumns);
-}
-
 class AmxKernel : public PanelKernel {
  public:
   AmxKernel()
@@ -122,8 +99,11 @@ class AmxKernel : public PanelKernel {
         for (int64_t row = 0; row < p.rows; row += kRows) {
           const std::byte* a = p.a + (row / kRows * steps + step) * kRowStep;
           for (int64_t side = 0; side < 2; ++side, soon += count * kSoon) {
-            MultiplyTile(count, a, b + step * kColumnStep + side * 2 * kAmxRegister, soon,
-                         !p.first || step > 0, tiles + row * kColumns + side * kAmxSide);
+            float* tile = tiles + row * kColumns + side * kAmxSide;
+            AmxBeginSums(!p.first || step > 0, tile, kColumns);
+            AmxMultiply<kSoon>(count, AmxRowPanel(a), AmxColumnPanel(b + step * kColumnStep, side),
+                               soon);
+            AmxStoreSums(tile, kColumns);
           }
         }
       }

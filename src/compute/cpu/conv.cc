@@ -1,17 +1,19 @@
-// Convolutions on pictures with the channel fastest, without im2col. Where the processor multiplies
-// bf16 natively, oneDNN convolves, with AMX too, where it takes 0.8 of the time of our product;
-// everywhere else it is that product on patches: oneDNN's AVX2 convolution reaches a third of the
-// machine's rate in this layout (SPEED.md).
+// Convolutions on pictures with the channel fastest, without im2col. AMX loads its registers from
+// the picture (amx_conv.h). Where the processor multiplies bf16 natively without it, oneDNN
+// convolves; everywhere else it is our product on patches: oneDNN's AVX2 convolution reaches a
+// third of the machine's rate in this layout (SPEED.md).
 //
-// What a convolution reads in another form than it lies (normed, enlarged, of another dtype), or
-// writes so, exists for a band of rows only. Bands are exact: a band's neighbouring rows are made
-// again, and GroupNorm's statistics are of the whole picture.
+// What a convolution reads in another form than it lies (normed, enlarged, of another dtype, with a
+// border), or writes so, exists for a band of rows only. Bands are exact: a band's neighbouring
+// rows are made again, and GroupNorm's statistics are of the whole picture.
 #include "compute/cpu/conv.h"
 
 #include <algorithm>
+#include <cstring>
 #include <utility>
 #include <vector>
 
+#include "compute/cpu/amx_conv.h"
 #include "compute/cpu/cpu_ops.h"
 #include "compute/cpu/elementwise.h"
 #include "compute/cpu/norm.h"
@@ -81,6 +83,14 @@ void SumKernel(const ConstTensorView& rows, int64_t py, int64_t px, float* kerne
   });
 }
 
+// An operand made for AMX, [h,w,C], with its border and all the channels of its pixels.
+ConstTensorView WithBorder(const ConstTensorView& inside, const Pads& pads) {
+  const int64_t row = inside.stride(0), pixel = inside.stride(1);
+  const std::byte* first =
+      inside.data() - (pads.above * row + pads.left * pixel) * SizeOf(inside.dtype());
+  return {first, inside.dtype(), {pads.above + inside.dim(0) + pads.below, row / pixel, pixel}};
+}
+
 // Rows of the bands of a result, of about one size.
 int64_t BandRows(int64_t height, int64_t width) {
   const int64_t most = std::max<int64_t>(1, kBandPixels / width);
@@ -92,22 +102,30 @@ constexpr ConvOptions kSame3x3{.stride = 1, .pad_begin = 1, .pad_end = 1};
 }  // namespace
 
 // A band's operand has the rows beside it: two, or up to four of an enlarged picture. A picture
-// that is convolved as it lies has the activations' dtype, and no copy.
+// that is convolved as it lies has the activations' dtype, and no copy but for AMX's border.
 void ConvSlots(const Plan& plan, int64_t pixels, int64_t width, int64_t depth, SlotBytes& bytes) {
   const int64_t height = pixels / width, rows = BandRows(height, width);
   const auto values = [&](int64_t n) { return std::min(height, n) * width * depth; };
-  if (plan.path == ProductPath::kWiden) {
-    return Raise(bytes, Slot::kOperand, values(rows + 2) * SizeOf(DType::kF32));
+  switch (plan.path) {
+    case ProductPath::kWiden:
+      return Raise(bytes, Slot::kOperand, values(rows + 2) * SizeOf(DType::kF32));
+    case ProductPath::kLibrary:
+      Raise(bytes, Slot::kOperand, values(rows + 4) * SizeOf(DType::kBF16));
+      return Raise(bytes, Slot::kResult, values(rows) * SizeOf(DType::kF32));
+    case ProductPath::kAmx:
+      const int64_t bordered =
+          (std::min(height, rows + 4) + 2) * (width + 2) * AmxConvChannels(depth);
+      return Raise(bytes, Slot::kOperand,
+                   (bordered + AmxConvSlack(depth, 2)) * SizeOf(DType::kBF16));
   }
-  Raise(bytes, Slot::kOperand, values(rows + 4) * SizeOf(DType::kBF16));
-  Raise(bytes, Slot::kResult, values(rows) * SizeOf(DType::kF32));
 }
 
 class CpuConvWeights : public ConvWeights {
  public:
   using ConvWeights::ConvWeights;
   Tensor rows;                     // kWiden: [N,k,k,C] in the checkpoint's dtype
-  mutable onednn::Weights packed;  // else; new layouts may be added in use
+  Buffer panels;                   // kAmx: as amx_conv.h has them
+  mutable onednn::Weights packed;  // kLibrary; new layouts may be added in use
   Tensor bias;                     // [N] F32
 };
 
@@ -115,7 +133,7 @@ Result<std::unique_ptr<ConvWeights>> CpuOps::DoPrepareConv(ConstTensorView weigh
                                                            ConstTensorView bias) {
   auto w = std::make_unique<CpuConvWeights>(weight.dim(0), weight.dim(1), weight.dim(2));
   KX_ASSIGN_OR_RETURN(w->bias, CopyOf(bias, DType::kF32));
-  if (plan_.path != ProductPath::kWiden) {
+  if (plan_.path == ProductPath::kLibrary) {
     KX_ASSIGN_OR_RETURN(const Tensor dense, CopyOf(weight, DType::kF32));
     const int64_t pad = w->kernel / 2;
     const onednn::ConvSpec spec{.h = kTypicalSide + w->kernel,
@@ -131,8 +149,14 @@ Result<std::unique_ptr<ConvWeights>> CpuOps::DoPrepareConv(ConstTensorView weigh
                                 .weights = onednn::TypeOf(activation_dtype()),
                                 .threads = omp_get_max_threads()};
     KX_ASSIGN_OR_RETURN(w->packed, library_.PackConv(spec, dense.view().As<float>()));
-  } else {
-    KX_ASSIGN_OR_RETURN(w->rows, CopyOf(ChannelsLast(weight), weight.dtype()));
+    return std::unique_ptr<ConvWeights>(std::move(w));
+  }
+  KX_ASSIGN_OR_RETURN(w->rows, CopyOf(ChannelsLast(weight), weight.dtype()));
+  if (plan_.path == ProductPath::kAmx) {
+    const ConstTensorView rows = w->rows.view();
+    KX_ASSIGN_OR_RETURN(w->panels, Buffer::Allocate(AmxConvPanelBytes(rows.shape())));
+    AmxPackConv(rows, w->panels.data());
+    w->rows = Tensor();
   }
   return std::unique_ptr<ConvWeights>(std::move(w));
 }
@@ -168,13 +192,51 @@ Status CpuOps::LibraryConvolution(ConstTensorView src, const CpuConvWeights& w, 
   return Status();
 }
 
+// Where rows of an operand are made: for AMX within a border of zeros.
+Result<TensorView> CpuOps::Operand(int64_t rows, int64_t width, const CpuConvWeights& w, int stride,
+                                   const Pads& pads) {
+  const int64_t channels = w.in_channels;
+  if (plan_.path != ProductPath::kAmx) {
+    const DType dtype = plan_.path == ProductPath::kWiden ? DType::kF32 : activation_dtype();
+    const Shape shape{rows, width, channels};
+    KX_ASSIGN_OR_RETURN(std::byte * memory,
+                        space_.Bytes(Slot::kOperand, shape.NumElements() * SizeOf(dtype)));
+    return TensorView(memory, dtype, shape);
+  }
+  const int64_t pixel = AmxConvChannels(channels);
+  const int64_t row = (pads.left + width + pads.right) * pixel;
+  const int64_t all = (pads.above + rows + pads.below) * row + AmxConvSlack(channels, stride);
+  const int64_t size = SizeOf(DType::kBF16), first = pads.above * row + pads.left * pixel;
+  KX_ASSIGN_OR_RETURN(std::byte * memory, space_.Bytes(Slot::kOperand, all * size));
+  const auto clear = [&](int64_t begin, int64_t end) {
+    std::memset(memory + begin * size, 0, static_cast<size_t>((end - begin) * size));
+  };
+  if (pixel != channels) {
+    clear(0, all);
+  } else {
+    clear(0, first);
+    for (int64_t y = 0; y < rows; ++y) {
+      clear(first + y * row + width * pixel, y + 1 < rows ? first + (y + 1) * row : all);
+    }
+  }
+  TensorView inside(memory + first * size, DType::kBF16, {rows, width, channels});
+  inside.SetStride(0, row);
+  inside.SetStride(1, pixel);
+  return inside;
+}
+
 Status CpuOps::ConvolveBand(const ConstTensorView& src, const CpuConvWeights& w, int stride,
                             const Pads& pads, const ConstTensorView& residual,
                             const TensorView& dst) {
-  if (plan_.path != ProductPath::kWiden) {
+  if (plan_.path == ProductPath::kLibrary) {
     return LibraryConvolution(src, w, stride, pads, residual, dst);
   }
   Epilogue e{.bias = w.bias.view().As<float>()};
+  if (plan_.path == ProductPath::kAmx) {
+    e.addend = residual;
+    AmxConvolve(WithBorder(src, pads), w.panels.data(), w.kernel, stride, e, dst);
+    return Status();
+  }
   if (!residual.empty()) e.addend = Pixels(residual);
   const StackedRows rows(
       {WeightRows(w.rows.view().Reshaped({w.out_channels, w.kernel * w.kernel * w.in_channels}))});
@@ -188,7 +250,9 @@ template <class RowsOf>
 Status CpuOps::ByBands(int64_t height, const CpuConvWeights& w, const ConvOptions& o,
                        const ConstTensorView& residual, const TensorView& dst,
                        const RowsOf& rows_of) {
-  const int64_t rows = BandRows(dst.dim(0), dst.dim(1));
+  // What is read for it has stride^2 as many pixels.
+  const int64_t rows =
+      std::max<int64_t>(1, BandRows(dst.dim(0), dst.dim(1)) / (o.stride * o.stride));
   for (int64_t begin = 0; begin < dst.dim(0); begin += rows) {
     const int64_t end = std::min(begin + rows, dst.dim(0));
     const int64_t top = begin * o.stride - o.pad_begin;
@@ -198,7 +262,7 @@ Status CpuOps::ByBands(int64_t height, const CpuConvWeights& w, const ConvOption
                     .left = o.pad_begin,
                     .right = o.pad_end};
     KX_ASSIGN_OR_RETURN(const ConstTensorView src,
-                        rows_of(std::max<int64_t>(0, top), std::min(bottom, height)));
+                        rows_of(std::max<int64_t>(0, top), std::min(bottom, height), pads));
     const ConstTensorView added = residual.empty() ? residual : residual.Rows(begin, end);
     KX_RETURN_IF_ERROR(ConvolveBand(src, w, o.stride, pads, added, dst.Rows(begin, end)));
   }
@@ -213,9 +277,15 @@ Status CpuOps::Convolution(const ConstTensorView& src, const ConvWeights& weight
     const Pads pads{o.pad_begin, o.pad_end, o.pad_begin, o.pad_end};
     return ConvolveBand(src, w, o.stride, pads, residual, dst);
   }
-  return ByBands(
-      src.dim(0), w, o, residual, dst,
-      [&](int64_t begin, int64_t end) -> Result<ConstTensorView> { return src.Rows(begin, end); });
+  const auto rows_of = [&](int64_t begin, int64_t end,
+                           const Pads& pads) -> Result<ConstTensorView> {
+    const ConstTensorView rows = src.Rows(begin, end);
+    if (plan_.path == ProductPath::kLibrary) return rows;
+    KX_ASSIGN_OR_RETURN(const TensorView copy, Operand(end - begin, src.dim(1), w, o.stride, pads));
+    CopyAll(rows, copy);
+    return ConstTensorView(copy);
+  };
+  return ByBands(src.dim(0), w, o, residual, dst, rows_of);
 }
 
 // Four convolutions of 2x2 instead of one of 3x3 on four times the pixels. A pixel (2y + py, 2x +
@@ -242,13 +312,11 @@ Status CpuOps::EnlargedConvolution(const ConstTensorView& src, const CpuConvWeig
 void CpuOps::DoUpsampleConv2d(ConstTensorView src, const ConvWeights& weights, TensorView dst) {
   const auto& w = static_cast<const CpuConvWeights&>(weights);
   if (plan_.path == ProductPath::kWiden) return Keep(EnlargedConvolution(src, w, dst));
-  const auto enlarged = [&](int64_t begin, int64_t end) -> Result<ConstTensorView> {
+  const auto enlarged = [&](int64_t begin, int64_t end,
+                            const Pads& pads) -> Result<ConstTensorView> {
     const int64_t first = begin / 2, last = (end + 1) / 2;  // rows of src
-    const Shape shape{2 * (last - first), 2 * src.dim(1), src.dim(2)};
-    KX_ASSIGN_OR_RETURN(
-        std::byte * memory,
-        space_.Bytes(Slot::kOperand, shape.NumElements() * SizeOf(activation_dtype())));
-    const TensorView rows(memory, activation_dtype(), shape);
+    KX_ASSIGN_OR_RETURN(const TensorView rows,
+                        Operand(2 * (last - first), 2 * src.dim(1), w, 1, pads));
     UpsampleNearest2x(src.Rows(first, last), rows);
     return ConstTensorView(rows.Rows(begin - 2 * first, end - 2 * first));
   };
@@ -258,17 +326,13 @@ void CpuOps::DoUpsampleConv2d(ConstTensorView src, const ConvWeights& weights, T
 void CpuOps::DoNormConv2d(ConstTensorView src, const PictureNorm& norm, const ConvWeights& weights,
                           ConstTensorView residual, TensorView dst) {
   const GroupFactors factors = FactorsOf(src, norm);
-  const DType dtype = plan_.path == ProductPath::kWiden ? DType::kF32 : activation_dtype();
-  const auto normed = [&](int64_t begin, int64_t end) -> Result<ConstTensorView> {
-    const Shape shape{end - begin, src.dim(1), src.dim(2)};
-    KX_ASSIGN_OR_RETURN(std::byte * memory,
-                        space_.Bytes(Slot::kOperand, shape.NumElements() * SizeOf(dtype)));
-    const TensorView rows(memory, dtype, shape);
+  const auto& w = static_cast<const CpuConvWeights&>(weights);
+  const auto normed = [&](int64_t begin, int64_t end, const Pads& pads) -> Result<ConstTensorView> {
+    KX_ASSIGN_OR_RETURN(const TensorView rows, Operand(end - begin, src.dim(1), w, 1, pads));
     NormalizePixels(src, norm, factors, begin * src.dim(1), end * src.dim(1), rows);
     return ConstTensorView(rows);
   };
-  Keep(ByBands(src.dim(0), static_cast<const CpuConvWeights&>(weights), kSame3x3, residual, dst,
-               normed));
+  Keep(ByBands(src.dim(0), w, kSame3x3, residual, dst, normed));
 }
 
 void CpuOps::DoConv2d(ConstTensorView src, const ConvWeights& w, const ConvOptions& o,

@@ -41,7 +41,9 @@ int64_t CpuOps::ScratchBytes(std::span<const OpSizes> groups) const {
   SlotBytes most{};
   for (const OpSizes& s : groups) {
     SlotBytes bytes{};
-    ProductSlots(PanelsFor(plan_.path), s.rows, s.in, s.out, bytes);
+    // Only on kWiden do convolutions multiply as products do.
+    const bool widen = plan_.path == ProductPath::kWiden;
+    if (s.width == 0 || widen) ProductSlots(PanelsFor(plan_.path), s.rows, s.in, s.out, bytes);
     // Sizes with a kernel are of convolutions, which have no branches.
     const int64_t rank = s.kernel > 0 ? 0 : largest_rank_;
     BranchSlots(plan_.path, rank, s, bytes);
@@ -51,7 +53,7 @@ int64_t CpuOps::ScratchBytes(std::span<const OpSizes> groups) const {
       Int8ProductSlots(plan_.int8, s.rows, s.in, s.out, bytes);
       Int8AttentionSlots(s.heads, s.queries, s.keys, s.channels, bytes);
     }
-    bytes[static_cast<size_t>(Slot::kKernel)] = s.kernel * 4 / 9 * SizeOf(DType::kF32);
+    if (widen) bytes[static_cast<size_t>(Slot::kKernel)] = s.kernel * 4 / 9 * SizeOf(DType::kF32);
     AttentionSlots(s.heads, s.queries, s.keys, s.channels, bytes);
     if (plan_.bf16_attention) {
       Bf16AttentionSlots(plan_.path == ProductPath::kAmx, s.heads, s.queries, s.keys, s.channels,

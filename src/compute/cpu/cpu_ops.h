@@ -92,6 +92,8 @@ class CpuOps : public Ops {
                  const ConstTensorView& residual, const TensorView& dst, const RowsOf& rows_of);
   Status ConvolveBand(const ConstTensorView& src, const CpuConvWeights& w, int stride,
                       const Pads& pads, const ConstTensorView& residual, const TensorView& dst);
+  Result<TensorView> Operand(int64_t rows, int64_t width, const CpuConvWeights& w, int stride,
+                             const Pads& pads);
   Status LibraryConvolution(ConstTensorView src, const CpuConvWeights& w, int stride,
                             const Pads& pads, const ConstTensorView& residual,
                             const TensorView& dst);

@@ -71,7 +71,7 @@ void NormalizePixelsHere(const ConstTensorView& picture, const PictureNorm& norm
   const InRow bias{norm.bias.data(), DType::kF32};
   for (int64_t p = begin; p < end; ++p) {
     const InRow src = RowOf(picture, p * channels);
-    const OutRow dst = RowOf(to, (p - first) * channels);
+    const OutRow dst = RowOf(to, RowOffset(to, p - first));
     ByVectors(channels, [&](int64_t i, size_t n) HWY_ATTR {
       const VF x = hn::Sub(LoadRow(src, i, n), LoadRow(mean, i, n));
       const VF y = hn::MulAdd(x, LoadRow(factor, i, n), LoadRow(bias, i, n));
