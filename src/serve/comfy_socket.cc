@@ -55,13 +55,18 @@ class Socket {
     const auto newest = x_.queue.store().List(x_.owner, 0, 1);
     last_ = newest.ok() && !newest->empty() ? newest->front().number : 0;
     FindUnfinished();
-    TellStatus(true);
+    TellStatus(ComfyRemaining(x_.queue, x_.owner), true);
     for (int64_t seen = 0; !x_.queue.stopping() && Receive();) {
       seen = x_.queue.WaitForAnyChange(seen, 0.25);
+      // Counted before the prompts are looked at: one that is not counted any more is told to have
+      // ended first.
+      const bool due = Now() >= status_due_;
+      const int64_t remaining = due ? ComfyRemaining(x_.queue, x_.owner) : remaining_;
+      if (due) status_due_ = Now() + kStatusSeconds;
       FindNew();
       for (Watched& watched : watched_) Advance(watched);
       std::erase_if(watched_, [](const Watched& w) { return w.ended; });
-      if (Now() >= status_due_) TellStatus(false);
+      TellStatus(remaining, false);
       if (Now() < ping_due_) continue;
       ping_due_ = Now() + kPingSeconds;
       socket_.sendFrame("", 0, kPing);
@@ -121,9 +126,7 @@ class Socket {
     socket_.sendFrame(frame.data(), static_cast<int>(frame.size()), net::WebSocket::FRAME_BINARY);
   }
 
-  void TellStatus(bool first) {
-    status_due_ = Now() + kStatusSeconds;
-    const int64_t remaining = ComfyRemaining(x_.queue, x_.owner);
+  void TellStatus(int64_t remaining, bool first) {
     if (remaining == remaining_) return;
     remaining_ = remaining;
     Json data = {{"status", {{"exec_info", {{"queue_remaining", remaining}}}}}};

@@ -4,6 +4,7 @@ import json
 import os
 import socket
 import struct
+import time
 
 
 class WebSocket:
@@ -49,8 +50,9 @@ class WebSocket:
         return first & 15, self.exactly(size)
 
     def message(self):
-        """A dict of JSON, or bytes; pings are answered."""
-        while True:
+        """A dict of JSON, or bytes; pings are answered, and do not make the wait longer."""
+        end = time.monotonic() + 60
+        while time.monotonic() < end:
             opcode, body = self.frame()
             if opcode == 9:
                 self.send(body, 10)
@@ -58,6 +60,7 @@ class WebSocket:
                 raise EOFError
             elif opcode in (1, 2):
                 return json.loads(body) if opcode == 1 else body
+        raise TimeoutError("nothing but pings for 60 s")
 
     def send(self, body, opcode=1, declared=None):
         size = len(body) if declared is None else declared
