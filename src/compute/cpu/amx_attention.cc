@@ -70,30 +70,91 @@ struct Amx {
     }
   }
 
-  KX_AMX_TARGET static void Scores(const std::byte* keys, int64_t key, int64_t count,
-                                   int64_t channels, const uint32_t* q, float* scores) {
-    for (int64_t j = 0; j < count; j += kAmxSide) {
-      AmxZeroSums();
-      AmxMultiply(channels / kAmxDepth, AmxRowPanel(keys + (key + j) * channels * 2), AmxPairs(q));
-      AmxStoreSums(scores + j * kColumns, kColumns);
+  static bool Probabilities(const std::byte* keys, int64_t key, int64_t count, int64_t channels,
+                            float scale, const Bf16Panel& p, float* scores, float* shrink,
+                            uint32_t* pairs) {
+    const std::byte* k = keys + key * channels * 2;
+    if (key > 0 && count % kAmxSide == 0 && KeepMax(k, count, channels, scale, p, scores, pairs)) {
+      return false;
     }
+    for (int64_t j = 0; j < count; j += kAmxSide) {
+      Scores(k + j * channels * 2, channels, p.q, scores + j * kColumns);
+    }
+    Bf16Softmax<kColumns>(scores, count, scale, p, shrink, pairs);
+    return true;
   }
 
   KX_AMX_TARGET static void AddValues(const std::byte* values, int64_t keys, int64_t key,
                                       int64_t count, int64_t channels, const uint32_t* pairs,
                                       const float* shrink, float* out) {
-    const __m512 low = _mm512_load_ps(shrink), high = _mm512_load_ps(shrink + kBf16Lanes);
     const int64_t head = RoundUp(keys, kAmxSide);
     for (int64_t e = 0; e < channels; e += kAmxSide, out += kAmxSide * kColumns) {
-      for (float* row = out; row < out + kAmxSide * kColumns; row += kColumns) {
-        _mm512_store_ps(row, _mm512_mul_ps(_mm512_load_ps(row), low));
-        _mm512_store_ps(row + kBf16Lanes, _mm512_mul_ps(_mm512_load_ps(row + kBf16Lanes), high));
-      }
+      if (shrink != nullptr) Shrink(shrink, out);
       AmxLoadSums(out, kColumns);
       AmxMultiply(CeilDiv(count, kDepth),
                   AmxRowPanel(values + (e / kAmxSide * head + key) * kAmxRowBytes),
                   AmxPairs(pairs));
       AmxStoreSums(out, kColumns);
+    }
+  }
+
+ private:
+  // Of kAmxSide keys.
+  KX_AMX_TARGET static void Scores(const std::byte* keys, int64_t channels, const uint32_t* q,
+                                   float* scores) {
+    AmxZeroSums();
+    AmxMultiply(channels / kAmxDepth, AmxRowPanel(keys), AmxPairs(q));
+    AmxStoreSums(scores, kColumns);
+  }
+
+  // Probabilities relative to the maximum of the keys before, so that they are made while the next
+  // kAmxSide keys are multiplied, and scores never leave the first cache. False, and nothing but
+  // `scores` and `pairs` touched, if one is above kMost: bf16 rounds relative to a number's size,
+  // so up to there nothing is lost, but not without end.
+  KX_AMX_TARGET static bool KeepMax(const std::byte* keys, int64_t count, int64_t channels,
+                                    float scale, const Bf16Panel& p, float* scores,
+                                    uint32_t* pairs) {
+    constexpr uint16_t kMost = 0x4380;  // the bits of 2^8
+    constexpr int64_t kTile = kAmxSide * kColumns;
+    const __m512 factor = _mm512_set1_ps(scale);
+    const __m512 low_max = _mm512_load_ps(p.max), high_max = _mm512_load_ps(p.max + kBf16Lanes);
+    Bf16Sums low = Bf16NoSums(), high = Bf16NoSums();
+    const auto finish = [&](int64_t key, int64_t end) KX_AMX_TARGET {  // of the tile before
+      const float* s = scores + key / kAmxSide % 2 * kTile + key % kAmxSide * kColumns;
+      uint32_t* to = pairs + key / 2 * kColumns;
+      Bf16Probabilities<kColumns>(s, end - key, factor, low_max, to, low);
+      Bf16Probabilities<kColumns>(s + kBf16Lanes, end - key, factor, high_max, to + kBf16Lanes,
+                                  high);
+    };
+    Scores(keys, channels, p.q, scores);
+    const int64_t steps = channels / kAmxDepth;
+    int64_t done = 0;
+    for (int64_t j = kAmxSide; j < count; j += kAmxSide) {
+      AmxOperand k = AmxRowPanel(keys + j * channels * 2), q = AmxPairs(p.q);
+      AmxZeroSums();
+      for (int64_t i = 1; i <= steps; ++i, k.at += k.step, q.at += q.step) {
+        AmxMultiply(1, k, q);
+        const int64_t end = j - kAmxSide + kAmxHalf * i / steps * 2;
+        finish(done, end);
+        done = end;
+      }
+      AmxStoreSums(scores + j / kAmxSide % 2 * kTile, kColumns);
+    }
+    finish(done, count);
+    const __m512i most = _mm512_max_epu16(low.most, high.most);
+    if (_mm512_cmpgt_epu16_mask(most, _mm512_set1_epi16(kMost)) != 0) return false;
+    _mm512_store_ps(p.sum, _mm512_add_ps(_mm512_load_ps(p.sum), low.sum));
+    _mm512_store_ps(p.sum + kBf16Lanes,
+                    _mm512_add_ps(_mm512_load_ps(p.sum + kBf16Lanes), high.sum));
+    return true;
+  }
+
+  // A tile of O^T.
+  KX_AMX_TARGET static void Shrink(const float* shrink, float* out) {
+    const __m512 low = _mm512_load_ps(shrink), high = _mm512_load_ps(shrink + kBf16Lanes);
+    for (float* row = out; row < out + kAmxSide * kColumns; row += kColumns) {
+      _mm512_store_ps(row, _mm512_mul_ps(_mm512_load_ps(row), low));
+      _mm512_store_ps(row + kBf16Lanes, _mm512_mul_ps(_mm512_load_ps(row + kBf16Lanes), high));
     }
   }
 };

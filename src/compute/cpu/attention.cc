@@ -132,7 +132,8 @@ void Softmax(const AttentionCall& c, const QueryPanel& p, int64_t count, float* 
     float* s = scores + i;
     const VF before = hn::Load(d, p.max + i);
     VF max = before;
-    for (int64_t j = 0; j < count; ++j) max = hn::Max(max, hn::Load(d, s + j * width));
+    // A NaN score is passed over here (simd-inl.h, Exp2) and met below.
+    for (int64_t j = 0; j < count; ++j) max = hn::Max(hn::Load(d, s + j * width), max);
     VF sum = hn::Zero(d);
     for (int64_t j = 0; j < count; ++j) {
       const VF e = Exp2(d, hn::Sub(hn::Load(d, s + j * width), max));

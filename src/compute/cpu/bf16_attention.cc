@@ -100,11 +100,15 @@ struct Avx512 {
   static void PackQueries(const ConstTensorView& q, int64_t first, int64_t count, uint32_t* dst) {
     PackPairs(q, first, count, kColumns, dst);
   }
-  static void Scores(const std::byte* keys, int64_t key, int64_t count, int64_t channels,
-                     const uint32_t* q, float* scores) {
+  static bool Probabilities(const std::byte* keys, int64_t key, int64_t count, int64_t channels,
+                            float scale, const Bf16Panel& p, float* scores, float* shrink,
+                            uint32_t* pairs) {
     for (int64_t j = 0; j < count; j += kRows) {
-      Tile(channels / 2, Pairs(keys) + (key + j) * channels / 2, q, nullptr, scores + j * kColumns);
+      Tile(channels / 2, Pairs(keys) + (key + j) * channels / 2, p.q, nullptr,
+           scores + j * kColumns);
     }
+    Bf16Softmax<kColumns>(scores, count, scale, p, shrink, pairs);
+    return true;
   }
   static void AddValues(const std::byte* values, int64_t keys, int64_t key, int64_t count,
                         int64_t channels, const uint32_t* pairs, const float* shrink, float* out) {

@@ -4,15 +4,16 @@
 // a query make the 32-bit lane that the second product reads, so nothing is shuffled.
 //
 // A unit has
-//   kColumns              queries of a panel
-//   kBlock                keys of one step of the streaming softmax, a multiple of kDepth
-//   kDepth                keys that the second product takes at once
-//   KeyBytes, ValueBytes  of a head's packed keys and values
-//   PackKeys, PackValues  keys [begin, end) of a head, begin a multiple of kBlock
-//   PackQueries           `count` queries from `first` on as pairs [Dh/2][kColumns], zeros after
-//   them Scores                scores [count][kColumns] of the keys from `key` on AddValues out
-//   [Dh][kColumns] = shrink * out + V^T pairs, of the same keys Registers             what must
-//   live while it multiplies
+// - kColumns, the queries of a panel; kBlock, the keys of one step of the streaming softmax, a
+//   multiple of kDepth; kDepth, the keys that the second product takes at once;
+// - KeyBytes, ValueBytes: of a head's packed keys and values;
+// - PackKeys, PackValues: keys [begin, end) of a head, begin a multiple of kBlock;
+// - PackQueries: `count` queries from `first` on as pairs [Dh/2][kColumns], zeros after them;
+// - Probabilities: pairs of the keys from `key` on relative to the panel's max, whose sums are
+// added
+//   to its sum. True if max has grown: `out` must shrink;
+// - AddValues: out [Dh][kColumns] += V^T pairs, of the same keys, first times `shrink` if not null;
+// - Registers: what must live while it multiplies.
 #ifndef KONTEXT_COMPUTE_CPU_BF16_ATTENTION_RUN_H_
 #define KONTEXT_COMPUTE_CPU_BF16_ATTENTION_RUN_H_
 
@@ -130,10 +131,11 @@ class Bf16AttentionRun {
       uint32_t* end = pairs + RoundUp(block, Unit::kDepth) / 2 * kColumns;
       for (int64_t i = 0; i < count; ++i) {
         const Bf16Panel p = panel(i);
-        Unit::Scores(Keys(slot), key, block, channels, p.q, scores);
-        Bf16Softmax<kColumns>(scores, block, scale_, p, shrink, pairs);
+        const bool shrinks =
+            Unit::Probabilities(Keys(slot), key, block, channels, scale_, p, scores, shrink, pairs);
         std::fill(pairs + CeilDiv(block, int64_t{2}) * kColumns, end, 0u);
-        Unit::AddValues(Values(slot), keys, key, block, channels, pairs, shrink, p.out);
+        Unit::AddValues(Values(slot), keys, key, block, channels, pairs, shrinks ? shrink : nullptr,
+                        p.out);
       }
     }
     for (int64_t i = 0; i < count; ++i) {

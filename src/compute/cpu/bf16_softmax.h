@@ -22,35 +22,63 @@ constexpr int64_t kBf16Lanes = 16;
 struct Bf16Panel {
   uint32_t* q;  // [Dh/2][columns] pairs of channels
   float* out;   // O^T [Dh][columns], not yet divided by `sum`
-  float* max;   // [columns], of the scores times `scale`
+  float* max;   // [columns], whole numbers: what scores times `scale` are relative to
   float* sum;   // [columns]
 };
 
-// Where the 16 numbers of one vector, then of another, come to lie: side by side.
-alignas(64) constexpr uint16_t kSideBySide[2 * kBf16Lanes] = {
-    0, 16, 1, 17, 2,  18, 3,  19, 4,  20, 5,  21, 6,  22, 7,  23,
-    8, 24, 9, 25, 10, 26, 11, 27, 12, 28, 13, 29, 14, 30, 15, 31};
-
-// 2^x for x <= 0. The polynomial interpolates 2^f on [0, 1) at five Chebyshev nodes, relative error
-// 3.5e-6: what counts is the rounding to bf16 that follows.
+// 2^x, rounded to bf16. The cubic through 1 is within 8.6e-5 of 2^f on [0, 1), a 45th of what the
+// rounding may do; 1.5 * 2^16 added in its last term rounds to multiples of 2^-7, which in [1, 2]
+// are bf16's.
 KX_BF16_TARGET inline __m512 Bf16Exp2(__m512 x) {
+  constexpr float kMagic = 0x1.8p16f;
   const __m512 f = _mm512_reduce_ps(x, _MM_FROUND_TO_NEG_INF | _MM_FROUND_NO_EXC);
-  __m512 p = _mm512_set1_ps(1.36703095e-2f);
-  p = _mm512_fmadd_ps(p, f, _mm512_set1_ps(5.17449978e-2f));
-  p = _mm512_fmadd_ps(p, f, _mm512_set1_ps(2.41604357e-1f));
-  p = _mm512_fmadd_ps(p, f, _mm512_set1_ps(6.92972922e-1f));
-  p = _mm512_fmadd_ps(p, f, _mm512_set1_ps(1.00000349f));
-  return _mm512_scalef_ps(p, x);
+  __m512 p = _mm512_set1_ps(7.7067054e-2f);
+  p = _mm512_fmadd_ps(p, f, _mm512_set1_ps(2.2764498e-1f));
+  p = _mm512_fmadd_ps(p, f, _mm512_set1_ps(6.9511682e-1f));
+  p = _mm512_fmadd_ps(p, f, _mm512_set1_ps(kMagic + 1.0f));
+  return _mm512_scalef_ps(_mm512_sub_ps(p, _mm512_set1_ps(kMagic)), x);
+}
+
+// Of the probabilities of 16 queries.
+struct Bf16Sums {
+  __m512 sum;
+  __m512i most;  // of either key of the pairs, as bits
+};
+KX_BF16_TARGET inline Bf16Sums Bf16NoSums() {
+  return {_mm512_setzero_ps(), _mm512_setzero_si512()};
+}
+
+// Two vectors of numbers that are bf16's, side by side.
+KX_BF16_TARGET inline __m512i Bf16Pair(__m512 even, __m512 odd) {
+  constexpr int kBitsOfFirst =
+      0xca;  // where the mask's bit is set those of the second, else of the third
+  return _mm512_ternarylogic_epi32(_mm512_set1_epi32(static_cast<int>(0xffff0000u)),
+                                   _mm512_castps_si512(odd),
+                                   _mm512_srli_epi32(_mm512_castps_si512(even), 16), kBitsOfFirst);
+}
+
+// scores [count][kColumns] of 16 queries and an even number of keys, times `factor` and relative to
+// `max` -> pairs [count/2][kColumns] of probabilities.
+template <int64_t kColumns>
+KX_BF16_TARGET inline void Bf16Probabilities(const float* scores, int64_t count, __m512 factor,
+                                             __m512 max, uint32_t* pairs, Bf16Sums& sums) {
+  for (int64_t j = 0; j < count; j += 2, scores += 2 * kColumns, pairs += kColumns) {
+    const __m512 even = Bf16Exp2(_mm512_fmsub_ps(_mm512_load_ps(scores), factor, max));
+    const __m512 odd = Bf16Exp2(_mm512_fmsub_ps(_mm512_load_ps(scores + kColumns), factor, max));
+    const __m512i pair = Bf16Pair(even, odd);
+    sums.sum = _mm512_add_ps(sums.sum, _mm512_add_ps(even, odd));
+    sums.most = _mm512_max_epu16(sums.most, pair);
+    _mm512_store_si512(pairs, pair);
+  }
 }
 
 // scores [count][kColumns] -> pairs [count/2 rounded up][kColumns] of keys' probabilities relative
 // to the running maximum, times `scale` before; max and sum follow, `shrink` is what they shrink
-// by.
+// by, a power of two.
 template <int64_t kColumns>
 KX_BF16_TARGET void Bf16Softmax(const float* scores, int64_t count, float scale, const Bf16Panel& p,
                                 float* shrink, uint32_t* pairs) {
   const __m512 factor = _mm512_set1_ps(scale);
-  const __m512i turned = _mm512_load_si512(kSideBySide);
   for (int64_t i = 0; i < kColumns; i += kBf16Lanes) {
     const float* s = scores + i;
     // Four at a time: one waits for its predecessor. A NaN score is passed over here and met below.
@@ -66,30 +94,22 @@ KX_BF16_TARGET void Bf16Softmax(const float* scores, int64_t count, float scale,
     const __m512 largest =
         _mm512_max_ps(_mm512_max_ps(highest[0], highest[1]), _mm512_max_ps(highest[2], highest[3]));
     const __m512 before = _mm512_load_ps(p.max + i);
-    const __m512 max = _mm512_max_ps(_mm512_mul_ps(largest, factor), before);
-    const auto probability = [&](int64_t key) KX_BF16_TARGET {
-      return Bf16Exp2(_mm512_fmsub_ps(_mm512_load_ps(s + key * kColumns), factor, max));
-    };
-    const auto store = [&](int64_t key, __m512 even, __m512 odd) KX_BF16_TARGET {
-      // cvtne2ps gives 16 numbers of one, then of the other; they come to lie side by side.
-      const __m512i rounded = reinterpret_cast<__m512i>(_mm512_cvtne2ps_pbh(odd, even));
-      _mm512_store_si512(pairs + key / 2 * kColumns + i, _mm512_permutexvar_epi16(turned, rounded));
-    };
-    __m512 sum = _mm512_setzero_ps();
-    for (j = 0; j + 2 <= count; j += 2) {
-      const __m512 even = probability(j), odd = probability(j + 1);
-      sum = _mm512_add_ps(sum, _mm512_add_ps(even, odd));
-      store(j, even, odd);
+    const __m512 above = _mm512_roundscale_ps(_mm512_mul_ps(largest, factor),
+                                              _MM_FROUND_TO_POS_INF | _MM_FROUND_NO_EXC);
+    const __m512 max = _mm512_max_ps(above, before);
+    Bf16Sums sums = Bf16NoSums();
+    const int64_t even = count / 2 * 2;
+    Bf16Probabilities<kColumns>(s, even, factor, max, pairs + i, sums);
+    if (even < count) {
+      const __m512 last =
+          Bf16Exp2(_mm512_fmsub_ps(_mm512_load_ps(s + even * kColumns), factor, max));
+      sums.sum = _mm512_add_ps(sums.sum, last);
+      _mm512_store_si512(pairs + even / 2 * kColumns + i, Bf16Pair(last, _mm512_setzero_ps()));
     }
-    if (j < count) {
-      const __m512 even = probability(j);
-      sum = _mm512_add_ps(sum, even);
-      store(j, even, _mm512_setzero_ps());
-    }
-    const __m512 less = Bf16Exp2(_mm512_sub_ps(before, max));
+    const __m512 less = _mm512_scalef_ps(_mm512_set1_ps(1.0f), _mm512_sub_ps(before, max));
     _mm512_store_ps(shrink + i, less);
     _mm512_store_ps(p.max + i, max);
-    _mm512_store_ps(p.sum + i, _mm512_fmadd_ps(_mm512_load_ps(p.sum + i), less, sum));
+    _mm512_store_ps(p.sum + i, _mm512_fmadd_ps(_mm512_load_ps(p.sum + i), less, sums.sum));
   }
 }
 

@@ -163,11 +163,12 @@ HWY_INLINE void ByVectors(int64_t size, F f) {
 
 // 2^x. x = n + f with f in [-1/2, 1/2]; the polynomial interpolates 2^f at the seven Chebyshev
 // nodes, relative error 2.6e-9, so that what remains is the rounding of Horner's scheme: below 2
-// ulp in all (simd_test measures it). Below -126.5 the result is 0, above 127.5 infinity.
+// ulp in all (simd_test measures it). Below -126.5 the result is 0, above 127.5 infinity; x86's Max
+// and Min give the second operand where one is NaN, so that NaN stays NaN.
 template <class D>
 HWY_INLINE hn::Vec<D> Exp2(D d, hn::Vec<D> x) {
   const hn::Rebind<int32_t, D> di;
-  x = hn::Min(hn::Max(x, hn::Set(d, -127.0f)), hn::Set(d, 128.0f));
+  x = hn::Min(hn::Set(d, 128.0f), hn::Max(hn::Set(d, -127.0f), x));
   const auto n = hn::Round(x);
   const auto f = hn::Sub(x, n);
   auto p = hn::Set(d, 1.5461445e-4f);
