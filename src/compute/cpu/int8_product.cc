@@ -50,7 +50,7 @@ int64_t ChunkBytes(const Cut& cut, int64_t panels, int64_t columns) {
 }
 int64_t ThreadBytes(const Cut& cut, int64_t columns) {
   const int64_t sums = cut.sums() * 4 * (Slices(columns) == 1 ? 1 : 2);  // and the total of slices
-  return std::max(sums, RoundUp(columns, kAlign) * 5);                   // a row as f32 and int8
+  return std::max(sums, kInt8Slice * 5);                                 // a slice as f32 and int8
 }
 
 // A piece of the weights: feature blocks of one part.

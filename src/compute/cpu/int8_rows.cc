@@ -49,6 +49,38 @@ HWY_INLINE void Pass(D d, int64_t stride, float* x) {
   }
 }
 
+#if HWY_TARGET <= HWY_AVX3
+// A group in 16 registers.
+HWY_INLINE void Rotate(float* x) {
+  const DF d;
+  constexpr int64_t kLanes = 16, kVectors = kRotationGroup / kLanes;
+  const VF half = hn::Set(d, 0.5f);
+  VF v[kVectors];
+  HWY_UNROLL(16)
+  for (int64_t i = 0; i < kVectors; ++i) {
+    const VF u = hn::LoadU(d, x + i * kLanes);
+    const VF pairs = hn::Add(u, hn::Shuffle2301(u));
+    const VF sum = hn::Mul(half, hn::Add(pairs, hn::Shuffle1032(pairs)));
+    const VF w = hn::Sub(sum, hn::Shuffle0123(u));
+    const VF blocks = hn::Add(w, hn::SwapAdjacentBlocks(w));
+    v[i] = hn::Sub(hn::Mul(half, hn::Add(blocks, hn::ReverseBlocks(d, blocks))),
+                   hn::ReverseBlocks(d, w));
+  }
+  const auto pass = [&](int64_t i, int64_t step) HWY_ATTR {
+    const auto r = H4(d, v[i], v[i + step], v[i + 2 * step], v[i + 3 * step]);
+    v[i] = r.v0;
+    v[i + step] = r.v1;
+    v[i + 2 * step] = r.v2;
+    v[i + 3 * step] = r.v3;
+  };
+  HWY_UNROLL(4)
+  for (int64_t i = 0; i < kVectors; i += 4) pass(i, 1);
+  HWY_UNROLL(4)
+  for (int64_t i = 0; i < 4; ++i) pass(i, 4);
+  HWY_UNROLL(16)
+  for (int64_t i = 0; i < kVectors; ++i) hn::StoreU(v[i], d, x + i * kLanes);
+}
+#else
 HWY_INLINE void Rotate(float* x) {
   const DF d;
   for (int64_t i = 0; i < kRotationGroup; i += 4 * static_cast<int64_t>(hn::Lanes(d))) {
@@ -61,55 +93,52 @@ HWY_INLINE void Rotate(float* x) {
   Pass(d, 16, x);
   Pass(d, 64, x);
 }
+#endif
 
 // ---- Quantising.
 
-// Row r of a panel: pieces of kPiece columns, with the same columns of all rows side by side.
+// Columns [begin, begin + count) of row r of a panel: pieces of kPiece columns, with the same
+// columns of all rows side by side.
 template <int64_t kPiece>
-HWY_INLINE void Spread(const int8_t* digits, int64_t columns, int64_t r, const Int8Panel& panel) {
-  int8_t* out = panel.q + r * kPiece;
-  for (int64_t k = 0; k < columns; k += kPiece, out += panel.rows() * kPiece) {
+HWY_INLINE void Spread(const int8_t* digits, int64_t begin, int64_t count, int64_t r,
+                       const Int8Panel& panel) {
+  int8_t* out = panel.q + begin * panel.rows() + r * kPiece;
+  for (int64_t k = 0; k < count; k += kPiece, out += panel.rows() * kPiece) {
     std::memcpy(out, digits + k, kPiece);
   }
 }
 
+// Slice by slice, so that all that is done to one is done in the first cache.
 void QuantisePanelHere(const ConstTensorView& src, int64_t row, int64_t count, int64_t rotation,
                        float* x, const Int8Panel& panel) {
   const int64_t columns = src.dim(1);
-  const int64_t padded = CeilDiv(columns, kRoundAlign) * kRoundAlign;
-  auto* q = reinterpret_cast<int8_t*>(x + padded);
-  const auto put = [&](int64_t r, const int8_t* digits) {
-    if (panel.amx) {
-      Spread<kInt8AmxDepth>(digits, columns, r, panel);
-    } else {
-      Spread<kInt8Depth>(digits, columns, r, panel);
-    }
-  };
+  auto* q = reinterpret_cast<int8_t*>(x + kInt8Slice);
   for (int64_t r = 0; r < panel.rows(); ++r) {
-    if (r >= count) {
-      for (int64_t begin = 0, at = r; begin < columns; begin += kInt8Slice, at += panel.stride) {
-        panel.scale[at] = 0;
-        panel.sums[at] = 0;
-      }
-      std::fill_n(q, padded, int8_t{0});
-      put(r, q);
-      continue;
-    }
-    const InRow from = RowOf(src, (row + r) * src.stride(0));
-    ByVectors(columns, [&](int64_t i, size_t n) HWY_ATTR {
-      hn::Store(LoadRow(from, i, n), DF(), x + i);  // lanes beyond n are 0
-    });
-    std::fill(x + columns, x + padded, 0.0f);
-    if (rotation != 1) {
-      for (int64_t k = 0; k < columns; k += kRotationGroup) Rotate(x + k);
-    }
     for (int64_t begin = 0, at = r; begin < columns; begin += kInt8Slice, at += panel.stride) {
-      const int64_t n = HWY_MIN(kInt8Slice, padded - begin);
-      const RoundedRow slice = RoundRow(x + begin, n, LargestOf<true>(x + begin, n), q + begin);
+      const int64_t n = HWY_MIN(kInt8Slice, columns - begin);
+      const int64_t padded = CeilDiv(n, kRoundAlign) * kRoundAlign;
+      RoundedRow slice{0, 0};
+      if (r < count) {
+        const InRow from = RowOf(src, (row + r) * src.stride(0) + begin);
+        ByVectors(n, [&](int64_t i, size_t lanes) HWY_ATTR {
+          hn::Store(LoadRow(from, i, lanes), DF(), x + i);  // what is beyond is 0
+        });
+        std::fill(x + n, x + padded, 0.0f);
+        if (rotation != 1) {
+          for (int64_t k = 0; k < n; k += kRotationGroup) Rotate(x + k);
+        }
+        slice = RoundRow(x, padded, LargestOf<true>(x, padded), q);
+      } else {
+        std::fill_n(q, padded, int8_t{0});
+      }
       panel.scale[at] = slice.scale;
       panel.sums[at] = panel.amx ? 0 : 128 * slice.sum;
+      if (panel.amx) {
+        Spread<kInt8AmxDepth>(q, begin, n, r, panel);
+      } else {
+        Spread<kInt8Depth>(q, begin, n, r, panel);
+      }
     }
-    put(r, q);
   }
 }
 

@@ -21,8 +21,7 @@ struct Int8Panel {
 
   int64_t rows() const { return amx ? kInt8AmxRows : kInt8Rows; }
 };
-// Packs `count` rows from `row` on of src [T,K]. `scratch` holds K rounded up to 64 floats and as
-// many bytes.
+// Packs `count` rows from `row` on of src [T,K]. `scratch` holds a slice as floats and as bytes.
 void QuantisePanel(const ConstTensorView& src, int64_t row, int64_t count, int64_t rotation,
                    float* scratch, const Int8Panel& panel);
 
