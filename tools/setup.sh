@@ -8,13 +8,13 @@ set -eu
 packages="g++ make cmake ninja-build pkg-config python3 git
   libdnnl-dev libhwy-dev libsentencepiece-dev libicu-dev nlohmann-json3-dev libcli11-dev libfmt-dev
   libpng-dev libjpeg62-turbo-dev libwebp-dev liblcms2-dev libexif-dev libssl-dev libpoco-dev libsqlite3-dev libgtest-dev libgmock-dev"
-# clang for the fuzzers, libomp-dev because it then compiles our OpenMP code, venv for tools/onednn3.sh, ccache because
+# clang for the fuzzers with its run-time (libclang-rt-dev), libomp-dev because it then compiles our OpenMP code, venv for tools/onednn3.sh, ccache because
 # the same files are built against two versions of oneDNN.
 # chromium runs the studio's tests, openssl makes certificates for those of HTTPS, python3-venv holds the clients of tests/clients. npm builds the studio; any Node from 18 on
 # will do, so a newer one is left alone.
 case "${1:-}" in
   tests) packages="$packages chromium openssl python3-venv" ;;
-  checks) packages="$packages chromium openssl clang clang-format clang-tidy libomp-dev python3-venv ccache" ;;
+  checks) packages="$packages chromium openssl clang libclang-rt-dev clang-format clang-tidy libomp-dev python3-venv ccache" ;;
 esac
 command -v npm >/dev/null 2>&1 || packages="$packages nodejs npm"
 
