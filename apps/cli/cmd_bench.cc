@@ -109,6 +109,27 @@ int RunStep(StepFlags& f) {
   return 0;
 }
 
+int Tell(const std::string& what, const Result<PartBench>& bench, bool json) {
+  if (!bench.ok()) return Report(bench.status());
+  const double gops = bench->operations / bench->seconds * 1e-9;
+  if (json) {
+    std::printf("%s\n", Json{{"seconds", bench->seconds},
+                             {"all_seconds", bench->all_seconds},
+                             {"gops", gops},
+                             {"memory", bench->memory},
+                             {"isa", bench->isa},
+                             {"trace", ToJson(bench->trace)}}
+                            .dump(2)
+                            .c_str());
+  } else {
+    std::printf("%s: %.3f s, %.1f Gop/s, %.0f MiB beside the weights, %s\n", what.c_str(),
+                bench->seconds, gops, static_cast<double>(bench->memory) / (1 << 20),
+                bench->isa.c_str());
+    Print(bench->trace);
+  }
+  return 0;
+}
+
 struct DecodeFlags {
   std::string size = "512x512";
   bool json = false;
@@ -119,24 +140,13 @@ int RunDecode(DecodeFlags& f) {
   const Result<Size> size = ParseSize(f.size);
   if (!size.ok()) return Report(size.status());
   f.options.size = *size;
-  const Result<DecodeBench> bench = BenchDecode(f.options);
-  if (!bench.ok()) return Report(bench.status());
-  const double gops = bench->operations / bench->seconds * 1e-9;
-  if (f.json) {
-    std::printf("%s\n", Json{{"seconds", bench->seconds},
-                             {"all_seconds", bench->all_seconds},
-                             {"gops", gops},
-                             {"isa", bench->isa},
-                             {"trace", ToJson(bench->trace)}}
-                            .dump(2)
-                            .c_str());
-  } else {
-    std::printf("decoding %s: %.3f s, %.1f Gop/s, %s\n", f.size.c_str(), bench->seconds, gops,
-                bench->isa.c_str());
-    Print(bench->trace);
-  }
-  return 0;
+  return Tell("decoding " + f.size, BenchDecode(f.options), f.json);
 }
+
+struct TextFlags {
+  bool json = false;
+  TextBenchOptions options;
+};
 
 // What all measurements take.
 template <class Flags>
@@ -172,6 +182,19 @@ void AddBench(CLI::App& app, Action& action) {
   decode->add_option("--size", decoding->size, "WIDTHxHEIGHT of the picture (default 512x512)");
   AddMeasuring(*decode, *decoding, "Pictures");
   decode->callback([decoding, &action] { action = [decoding] { return RunDecode(*decoding); }; });
+
+  auto encoding = std::make_shared<TextFlags>();
+  CLI::App* text = c->add_subcommand("text", "T5-XXL's encoder with random weights");
+  text->add_option("--layers", encoding->options.layers, "Layers (default 24, 9.5 GB of weights)");
+  text->add_option("--tokens", encoding->options.tokens, "Tokens (default 512)");
+  AddMeasuring(*text, *encoding, "Prompts");
+  text->callback([encoding, &action] {
+    action = [encoding] {
+      const TextBenchOptions& o = encoding->options;
+      return Tell(fmt::format("{} layers of T5-XXL, {} tokens", o.layers, o.tokens), BenchText(o),
+                  encoding->json);
+    };
+  });
 }
 
 }  // namespace kontext::cli

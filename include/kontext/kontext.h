@@ -225,15 +225,25 @@ struct DecodeBenchOptions {
   std::string backend, dtype;  // as in EngineOptions
   int threads = 0;
 };
-struct DecodeBench {
-  double seconds = 0;  // median of one picture
+struct TextBenchOptions {
+  int layers = 24;
+  int tokens = 512;
+  int repeats = 3;
+  std::string backend, dtype;  // as in EngineOptions
+  int threads = 0;
+};
+struct PartBench {
+  double seconds = 0;  // median of one run
   std::vector<double> all_seconds;
-  double operations = 0;  // of one picture
+  double operations = 0;  // of one run
+  int64_t memory = 0;     // activations and workspace, bytes; weights are apart
   std::string isa;
   std::vector<OpTime> trace;
 };
 // FLUX.1's autoencoder with random weights: latents to a picture.
-Result<DecodeBench> BenchDecode(const DecodeBenchOptions& options);
+Result<PartBench> BenchDecode(const DecodeBenchOptions& options);
+// T5-XXL's encoder with random weights in bf16, 0.4 GB a layer: a prompt's tokens to its states.
+Result<PartBench> BenchText(const TextBenchOptions& options);
 
 }  // namespace kontext
 

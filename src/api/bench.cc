@@ -1,5 +1,5 @@
-// kontext.h's BenchStep and BenchDecode: a step of full-width FLUX, and its autoencoder, with
-// random weights.
+// kontext.h's BenchStep, BenchDecode and BenchText: a step of full-width FLUX, its autoencoder and
+// its large text encoder, with random weights.
 #include <algorithm>
 #include <chrono>
 #include <map>
@@ -12,6 +12,7 @@
 #include "edit/plan.h"
 #include "edit/tokens.h"
 #include "kontext/kontext.h"
+#include "text/t5_encoder.h"
 #include "vae/vae.h"
 #include "weights/loader.h"
 #include "weights/random_source.h"
@@ -93,6 +94,25 @@ std::vector<OpTime> ToOpTimes(const std::vector<OpTrace>& trace) {
   return times;
 }
 
+// `run` `repeats` times after once to warm up; its activations take `activations` bytes.
+template <class Run>
+Result<PartBench> BenchPart(Ops& ops, int repeats, int64_t activations, const Run& run) {
+  PartBench bench;
+  for (int i = 0; i <= repeats; ++i) {
+    if (i == 1) ops.StartTrace();
+    const auto begin = std::chrono::steady_clock::now();
+    KX_RETURN_IF_ERROR(run());
+    if (i > 0) bench.all_seconds.push_back(SecondsSince(begin));
+  }
+  KX_ASSIGN_OR_RETURN(const cpu::CpuFeatures features, cpu::UsableCpuFeatures());
+  bench.isa = cpu::NameOf(features);
+  bench.trace = ToOpTimes(ops.trace());
+  bench.seconds = Median(bench.all_seconds);
+  bench.operations = OperationsPerStep(bench.trace, repeats);
+  bench.memory = activations + ops.HeldScratchBytes();
+  return bench;
+}
+
 }  // namespace
 
 Result<StepBench> BenchStep(const StepBenchOptions& o) {
@@ -149,7 +169,7 @@ Result<StepBench> BenchStep(const StepBenchOptions& o) {
   return bench;
 }
 
-Result<DecodeBench> BenchDecode(const DecodeBenchOptions& o) {
+Result<PartBench> BenchDecode(const DecodeBenchOptions& o) {
   KX_RETURN_IF_ERROR(CheckSize(o.size, EditLimits{}));
   if (o.repeats < 1) return Usage("repeats {}: must be at least 1", o.repeats);
   const ThreadScope threads(o.threads);
@@ -165,20 +185,30 @@ Result<DecodeBench> BenchDecode(const DecodeBenchOptions& o) {
       Filled("bench.latents", {height / factor, width / factor, config.latent_channels}));
   KX_ASSIGN_OR_RETURN(Tensor picture, Tensor::Allocate(DType::kF32, {height, width, 3}));
 
-  DecodeBench bench;
-  for (int i = 0; i <= o.repeats; ++i) {  // the first warms up
-    if (i == 1) ops->StartTrace();
-    const auto begin = std::chrono::steady_clock::now();
-    KX_RETURN_IF_ERROR(
-        DecodeLatents(config, weights, latents.view(), *ops, nullptr, picture.view()));
-    if (i > 0) bench.all_seconds.push_back(SecondsSince(begin));
-  }
-  KX_ASSIGN_OR_RETURN(const cpu::CpuFeatures features, cpu::UsableCpuFeatures());
-  bench.isa = cpu::NameOf(features);
-  bench.trace = ToOpTimes(ops->trace());
-  bench.seconds = Median(bench.all_seconds);
-  bench.operations = OperationsPerStep(bench.trace, o.repeats);
-  return bench;
+  return BenchPart(
+      *ops, o.repeats, DecodeBytes(config, height, width, ops->activation_dtype()), [&] {
+        return DecodeLatents(config, weights, latents.view(), *ops, nullptr, picture.view());
+      });
+}
+
+Result<PartBench> BenchText(const TextBenchOptions& o) {
+  if (o.layers < 1 || o.layers > 24) return Usage("layers {}: must be 1 to 24", o.layers);
+  if (o.tokens < 1 || o.tokens > 512) return Usage("tokens {}: must be 1 to 512", o.tokens);
+  if (o.repeats < 1) return Usage("repeats {}: must be at least 1", o.repeats);
+  const ThreadScope threads(o.threads);
+  KX_ASSIGN_OR_RETURN(const auto ops, MakeOps({o.backend, o.dtype}));
+  T5Config config;  // T5-XXL's own
+  config.layers = o.layers;
+  T5Weights weights;
+  RandomSource source(DType::kBF16);
+  KX_RETURN_IF_ERROR(
+      LoadWeights([&](WeightVisitor& v) { VisitT5(config, weights, v); }, source, *ops));
+  std::vector<int32_t> ids;
+  for (int i = 0; i < o.tokens; ++i) ids.push_back(i);
+  KX_ASSIGN_OR_RETURN(Tensor states, Tensor::Allocate(DType::kF32, {o.tokens, config.model}));
+  KX_ASSIGN_OR_RETURN(const int64_t bytes, T5Bytes(config, o.tokens, ops->activation_dtype()));
+  return BenchPart(*ops, o.repeats, bytes,
+                   [&] { return EncodeT5(config, weights, ids, *ops, nullptr, states.view()); });
 }
 
 }  // namespace kontext
