@@ -4,7 +4,8 @@
 #   bench/full.sh WORK [STAGE...]     stages: make convert verify inspect fit edit stream; all of them without a name
 # WORK needs 54 GB of disk, `edit` 9.1 GiB of memory, and both about 3 minutes a step on 2 cores without VNNI.
 # BUILD names the build folder (build), SIZE the picture (512x512), STEPS the steps (2), LIMIT what `stream` may have (6GiB),
-# MODE the arithmetic of the edits (default), MODEL the folder of WORK they are made from (int8).
+# MODE the arithmetic of the edits (default). FROM is what `make` makes and `convert` reads (bf16, or fp8), MODEL the folder of WORK
+# that is looked at and edited from (int8): FROM=fp8 MODEL=fp8 are the files in fp8 as they are, 38 GB with the int8 of them.
 # The reference has SIZE, too (--keep-reference-size): the model's own would be 1024x1024, which quadruples its tokens.
 set -euo pipefail
 cd "$(dirname "$0")/.."
@@ -13,7 +14,7 @@ shift
 stages=${*:-make convert verify inspect fit edit stream}
 build=${BUILD:-build} size=${SIZE:-512x512} steps=${STEPS:-2} limit=${LIMIT:-6GiB}
 mode=${MODE:-default} model=$work/${MODEL:-int8}
-bf16=$work/bf16 int8=$work/int8
+from=${FROM:-bf16} int8=$work/int8
 mkdir -p "$work/logs"
 
 # python CODE ARGUMENT...: with the pictures' reader and writer of the tests at hand.
@@ -61,11 +62,11 @@ from program import gradient, png
 open(sys.argv[1], 'wb').write(png(*map(int, sys.argv[2].split('x')), gradient))" "$work/in.png" "$size"
 for stage in $stages; do
   case $stage in
-    make) run make "$build/bench/make_model" "$bf16" ;;
-    convert) run convert "$build/kontext" convert "$bf16" "$int8" --to int8 --json ;;
+    make) run make "$build/bench/make_model" "$work/$from" --dtype "$from" ;;
+    convert) run convert "$build/kontext" convert "$work/$from" "$int8" --to int8 --json ;;
     verify) run verify "$build/kontext" convert "$int8" --verify ;;
-    inspect) run inspect "$build/kontext" inspect "$int8/transformer" ;;
-    fit) run fit "$build/kontext" fit -m "$int8" ;;
+    inspect) run inspect "$build/kontext" inspect "$model/transformer" ;;
+    fit) run fit "$build/kontext" fit -m "$model" ;;
     edit) run edit "${edit[@]}" -o "$work/edit.png" ;;
     stream)
       run stream "${edit[@]}" -o "$work/stream.png" --memory-limit "$limit"

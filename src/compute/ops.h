@@ -163,6 +163,9 @@ class Ops {
 
   // Memory that products in this precision will still take, and keep, for weights in another form.
   virtual int64_t PendingCopyBytes() const { return 0; }
+  // What a number of a weight takes in such a form at most: 1 in 8 bits, more where the backend has
+  // a layout of its own for other products.
+  virtual int64_t CopyBytesPerWeight() const { return 1; }
 
   // The first failure since the last call, which it clears.
   Status TakeStatus();

@@ -34,11 +34,9 @@ Result<WeightSpans> LoadNetwork(const Network& network, const Parts& parts,
   return spans;
 }
 
-// The backend copies weights into 8 bits for Mode::kDefault, and where it multiplies bf16 into its
-// layout of bf16.
+// The backend may copy weights into another form: in 8 bits for Mode::kDefault, or its own layout.
 bool CopiesFit(const Network& network, const Ops& ops, int64_t memory_limit) {
-  const int64_t bytes = CountWeights(network.visit).parameters *
-                        (ops.activation_dtype() == DType::kBF16 ? SizeOf(DType::kBF16) : 1);
+  const int64_t bytes = CountWeights(network.visit).parameters * ops.CopyBytesPerWeight();
   return bytes <= (memory_limit > 0 ? memory_limit : AvailableBytes()) / 4 * 3;
 }
 

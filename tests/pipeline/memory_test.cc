@@ -18,6 +18,7 @@
 #include <thread>
 
 #include "base/process_memory.h"
+#include "compute/registry.h"
 #include "edit/edit.h"
 #include "pipeline/golden_case.h"
 #include "weights/loader.h"
@@ -265,6 +266,29 @@ TEST_F(MemoryTest, ACachedPromptIsNotEncodedAndADamagedEntryIs) {
   EXPECT_FALSE(encoded(fourth));  // it was written anew
   request_.prompt += "!";
   EXPECT_TRUE(encoded(fourth));
+}
+
+// Products in 8 bits from a file in bf16: where a byte a number fits, weights are copied once, on
+// every processor that makes no larger copies of others; with less memory none is.
+TEST_F(MemoryTest, WeightsAreCopiedWhereTheCopyFits) {
+  DitWeights listed;
+  const int64_t numbers = CountWeights([&](WeightVisitor& v) {
+                            VisitDit(setup_.model->dit_config, listed, v);
+                          }).parameters;
+  const int64_t enough = numbers / 3 * 4 + 8;  // of which three quarters may be copies
+  for (const char* dtype : {"f32", "bf16"}) {
+    const std::unique_ptr<Ops> ops = *MakeOps({"cpu", dtype});
+    const auto copied = [&](int64_t limit) {
+      const std::unique_ptr<Ops> fresh = *MakeOps({"cpu", dtype});
+      const auto model = OpenModel({.model = KX_SOURCE_DIR "/models/mini"}, *fresh, limit);
+      EXPECT_TRUE(model.ok()) << model.message();
+      fresh->SetPrecision(Precision::kInt8);
+      return fresh->PendingCopyBytes();
+    };
+    EXPECT_EQ(copied(enough) > 0, ops->CopyBytesPerWeight() == 1) << dtype;
+    EXPECT_GT(copied(enough * ops->CopyBytesPerWeight()), 0) << dtype;
+    EXPECT_EQ(copied(enough / 2), 0) << dtype;
+  }
 }
 
 // Does something to a file during the first step.

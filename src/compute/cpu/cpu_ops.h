@@ -31,6 +31,9 @@ class CpuOps : public Ops {
   int64_t PendingCopyBytes() const override {
     return precision() == Precision::kInt8 ? pending_int8_bytes_ : 0;
   }
+  int64_t CopyBytesPerWeight() const override {
+    return plan_.path == ProductPath::kLibrary ? SizeOf(activation_dtype()) : 1;
+  }
 
  private:
   Result<std::unique_ptr<LinearWeights>> DoPrepareLinear(const LinearSource& source) override;

@@ -53,6 +53,16 @@ class LibraryPathTest : public testing::Test {
   uint32_t state_ = 1;
 };
 
+// A memory limit is divided by this: bytes too many, and weights are encoded anew in every product.
+TEST(CopyBytesTest, OnlyTheLibraryHasALayoutOfItsOwn) {
+  const auto bytes = [](ProductPath path) {
+    return CpuOps(Plan{.bf16_activations = true, .path = path}).CopyBytesPerWeight();
+  };
+  EXPECT_EQ(bytes(ProductPath::kWiden), 1);
+  EXPECT_EQ(bytes(ProductPath::kLibrary), 2);
+  EXPECT_EQ(bytes(ProductPath::kAmx), 1);
+}
+
 TEST_F(LibraryPathTest, LinearOfStackedRows) {
   const int64_t t = 21, k = 70, n = 50, seam = 17;
   const auto src = Random(t * k), weight = Random(n * k), bias = Random(n), gate = Random(n);

@@ -7,6 +7,7 @@ from __future__ import annotations
 import pathlib
 import subprocess
 import tempfile
+from collections.abc import Callable
 from typing import Protocol
 
 import numpy as np
@@ -14,6 +15,7 @@ from PIL import Image, ImageFilter
 
 from .cases import Case
 from .draw import SIZE_PX, pixels, render
+from .world import Scene
 
 
 class Engine(Protocol):
@@ -84,16 +86,17 @@ class KontextEngine:
 
 
 class CeilingEngine:
-    """The right answer, through the autoencoder and back: what a perfect transformer would score."""
+    """The right answer as `drawn` draws it, through the autoencoder and back: what a perfect transformer would score."""
 
-    def __init__(self, model_dir: pathlib.Path):
+    def __init__(self, model_dir: pathlib.Path, drawn: Callable[[Scene], np.ndarray] = pixels):
         import torch
         from diffusers import AutoencoderKL
+        self._drawn = drawn
         self._vae = AutoencoderKL.from_pretrained(model_dir / "vae", torch_dtype=torch.float32).eval()
 
     def answer(self, cases: list[Case]) -> list[np.ndarray]:
         import torch
-        drawn = torch.from_numpy(np.stack([np.asarray(render(c.edit.target)) for c in cases]))
+        drawn = torch.from_numpy(np.stack([self._drawn(c.edit.target) for c in cases]))
         with torch.no_grad():
             latents = self._vae.encode(drawn.permute(0, 3, 1, 2) / 127.5 - 1).latent_dist.mode()
             made = self._vae.decode(latents).sample.clamp(-1, 1)

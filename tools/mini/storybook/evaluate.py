@@ -12,6 +12,7 @@ import json
 import math
 import pathlib
 import sys
+from collections.abc import Callable
 
 import numpy as np
 from PIL import Image
@@ -29,6 +30,16 @@ BATCH = 12
 
 def drawn_as_cyanotype(scene: Scene) -> np.ndarray:
     return np.asarray(cyanotype(render(scene)), dtype=np.float32)
+
+
+class Restyled:
+    """Another engine's answers as cyanotypes: its edits in a style that loses nothing, to measure an adapter's against."""
+
+    def __init__(self, engine: Engine):
+        self._engine = engine
+
+    def answer(self, cases: list[Case]) -> list[np.ndarray]:
+        return [np.asarray(cyanotype(Image.fromarray(made))) for made in self._engine.answer(cases)]
 
 
 def run(engine: Engine, cases: list[Case], sheet: list | None = None, drawn=pixels) -> list[Verdict]:
@@ -79,9 +90,13 @@ def contact_sheet(columns: list[np.ndarray]) -> Image.Image:
     return Image.fromarray(np.concatenate(rows).round().astype(np.uint8))
 
 
+def drawn_by(a) -> Callable[[Scene], np.ndarray]:
+    return drawn_as_cyanotype if a.cyanotype or a.restyle else pixels
+
+
 def choose_engine(a) -> Engine:
     if a.ceiling:
-        return CeilingEngine(a.model)
+        return CeilingEngine(a.model, drawn_by(a))
     if a.kontext:
         return KontextEngine(a.kontext, a.model, a.steps, a.guidance, a.threads, a.mask, a.mode, a.lora)
     return DiffusersEngine(a.model, a.steps, a.guidance)
@@ -104,6 +119,7 @@ def arguments(argv=None) -> argparse.Namespace:
     p.add_argument("--mode", default="exact", help="with --kontext: exact, default, balanced or fast (default: %(default)s)")
     p.add_argument("--lora", metavar="FILE[:STRENGTH]", help="with --kontext: the command's --lora")
     p.add_argument("--cyanotype", action="store_true", help="the drawings that answers are compared with are cyanotypes")
+    p.add_argument("--restyle", action="store_true", help="the same, and answers are turned into cyanotypes first: for one without --lora")
     p.add_argument("--json", type=pathlib.Path, help="keep the verdicts here")
     p.add_argument("--against", type=pathlib.Path, help="verdicts kept before, to compare with")
     p.add_argument("--sheet", type=pathlib.Path, help="PNG of all cases, each a column: source, made, target")
@@ -117,7 +133,8 @@ def main() -> None:
         torch.set_num_threads(a.threads)
     cases = [c for r in range(a.repeats) for c in make_cases(a.per_kind, a.seed, noise_seed=1_000_000 * r)]
     sheet = [] if a.sheet else None
-    summary = summarise(cases, run(choose_engine(a), cases, sheet, drawn_as_cyanotype if a.cyanotype else pixels))
+    engine = Restyled(choose_engine(a)) if a.restyle else choose_engine(a)
+    summary = summarise(cases, run(engine, cases, sheet, drawn_by(a)))
     print(table(summary))
     if a.json:
         a.json.write_text(json.dumps(summary))

@@ -9,7 +9,7 @@ import numpy as np
 from storybook.cases import alternatives, judge, make_cases, psnr_db
 from storybook.draw import pixels
 from storybook.engines import KontextEngine
-from storybook.evaluate import comparison, drawn_as_cyanotype, contact_sheet, run, summarise, table
+from storybook.evaluate import Restyled, comparison, contact_sheet, drawn_as_cyanotype, run, summarise, table
 from storybook.language import KINDS
 
 # Copies its input: answers every edit with the picture unchanged, and keeps its arguments beside it.
@@ -55,6 +55,12 @@ class Cases(unittest.TestCase):
             right, wrong = judge(edit, drawn(edit.target), drawn), judge(edit, other(edit.target), drawn)
             self.assertEqual((right.right, right.kept_db), (True, 100.0))
             self.assertLess(wrong.kept_db, 30.0)
+
+    def test_answers_turned_into_the_style_lose_nothing(self):
+        cases = make_cases(1, seed=4)
+        verdicts = run(Restyled(Drawn()), cases, drawn=drawn_as_cyanotype)
+        self.assertEqual([v.right for v in verdicts], [True] * len(cases))
+        self.assertEqual({v.kept_db for v in verdicts} - {None}, {100.0})
 
     def test_psnr(self):
         self.assertAlmostEqual(psnr_db(np.zeros(4), np.full(4, 25.5)), 20.0)
