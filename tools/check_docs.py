@@ -90,7 +90,7 @@ class Checker:
                     self.report(path, line, f"`{span}`: {word} occurs nowhere in the code")
 
     def check_path(self, path, line, span):
-        if NOT_OURS.fullmatch(span) and not (self.root / span).exists():
+        if NOT_OURS.fullmatch(span) and (span.startswith("/") or not (self.root / span).exists()):
             return
         for one in braces(span):
             places = [path.parent.glob(one)] + [self.root.glob(str(pathlib.PurePath(base) / one)) for base in BASES]
