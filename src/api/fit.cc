@@ -39,7 +39,7 @@ struct KnownIsa {
   const char* name;  // as KONTEXT_ISA has it
   double gops_per_core, int8_gops_per_core;
   // Attention's rate in mode default beside the products': 221 of 290 and 595 of 807 Gop/s, on AMX,
-  // where it is in bf16, 1435 of 3480 (SPEED.md). Not this machine's ratio: what is computed must
+  // where it is in bf16, 2094 of 3695 (SPEED.md). Not this machine's ratio: what is computed must
   // not depend on how busy it is.
   double int8_attention;
 };
@@ -47,7 +47,7 @@ constexpr std::array<KnownIsa, 5> kKnown = {{{"avx2", 78, 140, 0.74},
                                              {"avx512", 111, 222, 0.74},
                                              {"avx512_vnni", 111, 438, 0.74},
                                              {"avx512_bf16", 218, 438, 0.74},
-                                             {"amx", 850, 1740, 0.41}}};
+                                             {"amx", 850, 1740, 0.57}}};
 constexpr double kReached = 0.8;     // of that rate, by whole products
 constexpr double kAttention = 0.72;  // attention's rate beside the products' (620 to 860 Gop/s)
 
