@@ -50,11 +50,10 @@ KX_BF16_TARGET inline Bf16Sums Bf16NoSums() {
 
 // Two vectors of numbers that are bf16's, side by side.
 KX_BF16_TARGET inline __m512i Bf16Pair(__m512 even, __m512 odd) {
-  constexpr int kBitsOfFirst =
-      0xca;  // where the mask's bit is set those of the second, else of the third
-  return _mm512_ternarylogic_epi32(_mm512_set1_epi32(static_cast<int>(0xffff0000u)),
-                                   _mm512_castps_si512(odd),
-                                   _mm512_srli_epi32(_mm512_castps_si512(even), 16), kBitsOfFirst);
+  const __m512i upper = _mm512_set1_epi32(static_cast<int>(0xffff0000u));
+  constexpr int kSelect = 0xca;  // the second operand's bits where the first is 1, else the third's
+  return _mm512_ternarylogic_epi32(upper, _mm512_castps_si512(odd),
+                                   _mm512_srli_epi32(_mm512_castps_si512(even), 16), kSelect);
 }
 
 // scores [count][kColumns] of 16 queries and an even number of keys, times `factor` and relative to
