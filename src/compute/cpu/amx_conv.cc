@@ -9,8 +9,7 @@
 namespace kontext::cpu {
 namespace {
 
-constexpr int64_t kColumns = 2 * kAmxSide;         // of a column panel
-constexpr int64_t kColumnStep = 4 * kAmxRegister;  // of a column panel, for kAmxDepth of k
+constexpr int64_t kColumns = kAmxPanelColumns;
 constexpr int64_t kTiles = 4;  // of 32 pixels that one piece of a column panel serves
 constexpr int64_t kPass = 8;   // steps of k of such a piece: 32 KiB, which stay in the first cache
 
@@ -47,7 +46,7 @@ struct Convolution {
       const int64_t count = std::min(steps_of_tap() - within, end - step);
       const int64_t row = stride * pixel();
       AmxMultiply(count, {At(t, tap) + within * kAmxRowBytes, row, kAmxRowBytes, kAmxHalf * row},
-                  AmxColumnPanel(panel + step * kColumnStep, half));
+                  AmxColumnPanel(panel + step * kAmxColumnStep, half));
       step += count;
     }
     AmxStoreSums(sums, kColumns);
@@ -55,7 +54,7 @@ struct Convolution {
 
   KX_AMX_TARGET void Compute(int64_t column, const Tile* tiles, int64_t count) const {
     alignas(64) std::array<float, kTiles * kAmxSide * kColumns> sums;
-    const std::byte* panel = panels + column / kColumns * steps() * kColumnStep;
+    const std::byte* panel = panels + column / kColumns * steps() * kAmxColumnStep;
     const int64_t halves = dst.dim(2) - column > kAmxSide ? 2 : 1;
     for (int64_t step = 0; step < steps(); step += kPass) {
       const int64_t end = std::min(step + kPass, steps());
@@ -106,14 +105,14 @@ int64_t AmxConvSlack(int64_t channels, int stride) {
 }
 
 int64_t AmxConvPanelBytes(const Shape& weights) {
-  return CeilDiv(weights[0], kColumns) * weights[1] * weights[2] * AmxConvChannels(weights[3]) /
-         kAmxDepth * kColumnStep;
+  const int64_t k = weights[1] * weights[2] * AmxConvChannels(weights[3]);
+  return CeilDiv(weights[0], kColumns) * AmxPanels().sizes.ColumnPanelBytes(k);
 }
 
 void AmxPackConv(const ConstTensorView& weights, std::byte* panels) {
   const int64_t N = weights.dim(0), taps = weights.dim(1) * weights.dim(2), C = weights.dim(3);
   const int64_t size = SizeOf(weights.dtype());
-  const int64_t tap_bytes = AmxConvChannels(C) / kAmxDepth * kColumnStep;
+  const int64_t tap_bytes = AmxPanels().sizes.ColumnPanelBytes(C);
   ParallelRows(CeilDiv(N, kColumns), kColumns * taps * C, [&](int64_t begin, int64_t end) {
     std::array<const void*, kColumns> rows;
     for (int64_t i = begin * taps; i < end * taps; ++i) {

@@ -9,15 +9,14 @@
 namespace kontext::cpu {
 namespace {
 
-constexpr int64_t kRows = kAmxSide, kColumns = 2 * kAmxSide;  // of the panels
-constexpr int64_t kRowStep = 2 * kAmxRegister;                // of a row panel, for kAmxDepth of k
-constexpr int64_t kColumnStep = 4 * kAmxRegister;
+constexpr int64_t kRows = kAmxSide, kColumns = kAmxPanelColumns;  // of the panels
+constexpr int64_t kRowStep = 2 * kAmxRegister;  // of a row panel, for kAmxDepth of k
 constexpr int64_t kBlockRows = 128;
 // A column panel over so many k (32 KiB) stays in the first cache while the rows of a block pass.
 constexpr int64_t kPass = 256;
 // The next pass's columns are on their way from memory: so much of them for each step of each tile,
 // that all have come when a whole block of rows has passed.
-constexpr int64_t kSoon = kColumnStep * kAmxSide / kBlockRows / 2;
+constexpr int64_t kSoon = kAmxColumnStep * kAmxSide / kBlockRows / 2;
 
 // n (at most 32) values as bf16, zeros after them.
 KX_AMX_TARGET inline __m512i Load(const void* from, DType dtype, int64_t n) {
@@ -67,7 +66,7 @@ class AmxKernel : public PanelKernel {
 
   KX_AMX_TARGET void PackColumns(const void* const* rows, DType dtype, int64_t at, int64_t count,
                                  std::byte* panel) const override {
-    std::byte* to = panel + at / kAmxDepth * kColumnStep;
+    std::byte* to = panel + at / kAmxDepth * kAmxColumnStep;
     for (int64_t i = 0; i < count; i += kAmxDepth) {
       for (int64_t first = 0; first < kColumns; first += kAmxHalf) {
         __m512i values[kAmxHalf];
@@ -91,18 +90,18 @@ class AmxKernel : public PanelKernel {
     const AmxRegisters registers;
     const int64_t steps = CeilDiv(p.k, kAmxDepth);
     for (int64_t column = 0; column < p.columns; column += kColumns) {
-      const std::byte* b = p.b + column / kColumns * steps * kColumnStep;
+      const std::byte* b = p.b + column / kColumns * steps * kAmxColumnStep;
       float* tiles = p.first && p.last ? local : p.sums + column / kColumns * p.sums_stride;
       for (int64_t step = 0; step < steps; step += kPass / kAmxDepth) {
         const int64_t count = std::min(kPass / kAmxDepth, steps - step);
-        const std::byte* soon = b + (step + count) * kColumnStep;
+        const std::byte* soon = b + (step + count) * kAmxColumnStep;
         for (int64_t row = 0; row < p.rows; row += kRows) {
           const std::byte* a = p.a + (row / kRows * steps + step) * kRowStep;
           for (int64_t side = 0; side < 2; ++side, soon += count * kSoon) {
             float* tile = tiles + row * kColumns + side * kAmxSide;
             AmxBeginSums(!p.first || step > 0, tile, kColumns);
-            AmxMultiply<kSoon>(count, AmxRowPanel(a), AmxColumnPanel(b + step * kColumnStep, side),
-                               soon);
+            AmxMultiply<kSoon>(count, AmxRowPanel(a),
+                               AmxColumnPanel(b + step * kAmxColumnStep, side), soon);
             AmxStoreSums(tile, kColumns);
           }
         }

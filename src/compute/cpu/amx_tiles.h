@@ -19,6 +19,9 @@ constexpr int64_t kAmxSide = 32;   // rows and columns of the sums in registers
 constexpr int64_t kAmxHalf = 16;   // of one register
 constexpr int64_t kAmxDepth = 32;  // bf16 values of k in a register's row
 constexpr int64_t kAmxRegister = kAmxHalf * kAmxRowBytes;
+// Of a column panel of AmxPanels() (panels.h): its columns, and its bytes for kAmxDepth of k.
+constexpr int64_t kAmxPanelColumns = 2 * kAmxSide;
+constexpr int64_t kAmxColumnStep = 4 * kAmxRegister;
 
 // The sums begin as zeros, or as what is in memory, in rows of `stride` floats.
 KX_AMX_TARGET inline void AmxZeroSums() {
@@ -81,7 +84,7 @@ inline AmxOperand AmxRowPanel(const std::byte* a) {
 }
 // The first or second half of the columns of its column panel, [k/32][4][16][16][2].
 inline AmxOperand AmxColumnPanel(const std::byte* b, int64_t half) {
-  return {b + half * 2 * kAmxRegister, kAmxRowBytes, 4 * kAmxRegister, kAmxRegister};
+  return {b + half * 2 * kAmxRegister, kAmxRowBytes, kAmxColumnStep, kAmxRegister};
 }
 // Pairs of k side by side, [k/2][32][2].
 inline AmxOperand AmxPairs(const uint32_t* b) {
