@@ -163,10 +163,9 @@ Status AddMoving(Ops& ops, Maker& m) {
   KX_ASSIGN_OR_RETURN(const Shared vector, m.Make(DType::kF32, {3072}));
   KX_ASSIGN_OR_RETURN(const Shared head, m.Make(DType::kF32, {128}));
   KX_ASSIGN_OR_RETURN(const Shared rope, m.Make(DType::kF32, {2560, 64, 2}));
-  KX_RETURN_IF_ERROR(m.Moving("ModulatedLayerNorm", {2560, 3072}, {2560, 3072},
+  KX_RETURN_IF_ERROR(m.Moving("LayerNorm", {2560, 3072}, {2560, 3072},
                               [&ops, vector](const TensorView& src, const TensorView& dst) {
-                                ops.ModulatedLayerNorm(src, vector->view(), vector->view(), 1e-6f,
-                                                       dst);
+                                ops.LayerNorm(src, vector->view(), vector->view(), 1e-6f, dst);
                               }));
   KX_RETURN_IF_ERROR(m.Moving("SplitHeadsNormRope", {2560, 3072}, {24, 2560, 128},
                               [&ops, head, rope](const TensorView& src, const TensorView& dst) {

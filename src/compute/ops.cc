@@ -110,6 +110,14 @@ void Ops::LinearGatedAdd(ConstTensorView src, const LinearWeights& w, ConstTenso
   Run(c, dst, LinearOperations(dst, w), [&] { DoLinearGatedAdd(src, w, gate, dst); });
 }
 
+void Ops::ModulatedLinear(ConstTensorView src, const RowModulation& m, const LinearWeights& w,
+                          Activation act, TensorView dst) {
+  OpCheck c = CheckLinear("ModulatedLinear", src, w, dst);
+  c.Arg("shift", m.shift, "K", Kind::kVector).Arg("scale", m.scale, "K", Kind::kVector);
+  c.That(GoodEps(m.eps), kEps, m.eps);
+  Run(c, dst, LinearOperations(dst, w), [&] { DoModulatedLinear(src, m, w, act, dst); });
+}
+
 void Ops::Attention(ConstTensorView q, ConstTensorView k, ConstTensorView v,
                     const AttentionOptions& o, TensorView dst) {
   OpCheck c("Attention");  // T queries, S keys, E = Dh
@@ -136,15 +144,6 @@ void Ops::LayerNorm(ConstTensorView src, ConstTensorView weight, ConstTensorView
   c.That(weight.empty() == bias.empty(), "one of weight and bias is empty, expected both or none");
   c.That(GoodEps(eps), kEps, eps).Apart("src", src, dst);
   Run(c, dst, 0, [&] { DoLayerNorm(src, weight, bias, eps, dst); });
-}
-
-void Ops::ModulatedLayerNorm(ConstTensorView src, ConstTensorView shift, ConstTensorView scale,
-                             float eps, TensorView dst) {
-  OpCheck c("ModulatedLayerNorm");
-  c.Arg("src", src, "TD", Kind::kActivation).Arg("dst", dst, "TD", Kind::kActivation);
-  c.Arg("shift", shift, "D", Kind::kVector).Arg("scale", scale, "D", Kind::kVector);
-  c.That(GoodEps(eps), kEps, eps).Apart("src", src, dst);
-  Run(c, dst, 0, [&] { DoModulatedLayerNorm(src, shift, scale, eps, dst); });
 }
 
 void Ops::RmsNorm(ConstTensorView src, ConstTensorView weight, float eps, TensorView dst) {

@@ -122,10 +122,18 @@ struct PictureNorm {
   Activation act = Activation::kNone;
 };
 
+// What is done to rows before a product reads them: n = LayerNorm(row) without weights of its own,
+// then (1 + scale) * n + shift.
+struct RowModulation {
+  ConstTensorView shift, scale;  // [K]
+  float eps = 0;
+};
+
 // The largest shapes that some ops of a plan meet: of products T, K and N (a convolution's are its
 // pixels, its patch and its channels) and the elements of one result; of attention H, Tq, Tk, Dh.
 struct OpSizes {
   int64_t rows = 0, in = 0, out = 0, results = 0;
+  int64_t modulated = 0;  // K of the products that modulate their rows
   int64_t heads = 0, queries = 0, keys = 0, channels = 0;
   int64_t kernel = 0;            // of UpsampleConv2d: its weights
   int64_t width = 0, depth = 0;  // of pictures that are convolved: pixels of a row, channels
@@ -226,10 +234,10 @@ class Ops {
   // layers.py:185-191)
   void LinearGatedAdd(ConstTensorView src, const LinearWeights& w, ConstTensorView gate,
                       TensorView dst);
-  // dst = (1 + scale) * LayerNorm(src) + shift, no affine.  shift, scale [D] F32 (BFL
-  // layers.py:163)
-  void ModulatedLayerNorm(ConstTensorView src, ConstTensorView shift, ConstTensorView scale,
-                          float eps, TensorView dst);
+  // Linear of the modulated norm of src; where activations are BF16, that may be rounded to it.
+  // src [T,K], dst [T,N]                                               (BFL layers.py:163-165)
+  void ModulatedLinear(ConstTensorView src, const RowModulation& m, const LinearWeights& w,
+                       Activation act, TensorView dst);
   // One of q, k, v out of a joint projection, as heads: dst[h, t, :] = src[t, h*Dh : (h+1)*Dh],
   // then RmsNorm over Dh by `norm` [Dh] and Rope by `rope` [T,Dh/2,2]; either may be empty
   // (skipped). src [T,H*Dh], a column range of the projection; dst [H,T,Dh]          (BFL
@@ -282,8 +290,8 @@ class Ops {
   // Default bodies: ops_fused.cc.
   virtual void DoLinearGatedAdd(ConstTensorView src, const LinearWeights& w, ConstTensorView gate,
                                 TensorView dst);
-  virtual void DoModulatedLayerNorm(ConstTensorView src, ConstTensorView shift,
-                                    ConstTensorView scale, float eps, TensorView dst);
+  virtual void DoModulatedLinear(ConstTensorView src, const RowModulation& m,
+                                 const LinearWeights& w, Activation act, TensorView dst);
   virtual void DoSplitHeadsNormRope(ConstTensorView src, ConstTensorView norm, float eps,
                                     ConstTensorView rope, TensorView dst);
   virtual void DoConv2dAdd(ConstTensorView src, const ConvWeights& w, const ConvOptions& o,

@@ -13,13 +13,14 @@ void Ops::DoLinearGatedAdd(ConstTensorView src, const LinearWeights& w, ConstTen
 }
 
 // (1 + scale) * n + shift = (scale * n + shift) + n with n = LayerNorm(src)
-void Ops::DoModulatedLayerNorm(ConstTensorView src, ConstTensorView shift, ConstTensorView scale,
-                               float eps, TensorView dst) {
+void Ops::DoModulatedLinear(ConstTensorView src, const RowModulation& m, const LinearWeights& w,
+                            Activation act, TensorView dst) {
   const TensorView both = Scratch(DType::kF32, {2, src.dim(0), src.dim(1)});
   if (both.empty()) return;
-  DoLayerNorm(src, scale, shift, eps, both.At(0));
-  DoLayerNorm(src, ConstTensorView(), ConstTensorView(), eps, both.At(1));
-  DoAdd(both.At(0), both.At(1), dst);
+  DoLayerNorm(src, m.scale, m.shift, m.eps, both.At(0));
+  DoLayerNorm(src, ConstTensorView(), ConstTensorView(), m.eps, both.At(1));
+  DoAdd(both.At(0), both.At(1), both.At(0));
+  DoLinear(both.At(0), w, act, dst);
 }
 
 void Ops::DoSplitHeadsNormRope(ConstTensorView src, ConstTensorView norm, float eps,

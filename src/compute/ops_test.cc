@@ -87,6 +87,18 @@ TEST(OpsCheckTest, Linear) {
        [](Ops& o, Memory& n) {
          o.LinearGatedAdd(n({2, 4}), *Linear34(o, n), n({4}), n({2, 3}));
        }},
+      {"ModulatedLinear: scale is [1], expected [4]",
+       [](Ops& o, Memory& n) {
+         o.ModulatedLinear(n({2, 4}), {n({4}), n({1}), 1e-6f}, *Linear34(o, n), kNone, n({2, 3}));
+       }},
+      {"ModulatedLinear: shift is [], expected [4]",
+       [](Ops& o, Memory& n) {
+         o.ModulatedLinear(n({2, 4}), {{}, n({4}), 1e-6f}, *Linear34(o, n), kNone, n({2, 3}));
+       }},
+      {"ModulatedLinear: eps is 0, expected",
+       [](Ops& o, Memory& n) {
+         o.ModulatedLinear(n({2, 4}), {n({4}), n({4}), 0}, *Linear34(o, n), kNone, n({2, 3}));
+       }},
       {"Linear: src and dst share memory",
        [](Ops& o, Memory& n) {
          auto w = o.PrepareLinear({{n({4, 4})}, {}});
@@ -162,14 +174,6 @@ TEST(OpsCheckTest, Norms) {
       {"LayerNorm: eps is nan, expected",
        [](Ops& o, Memory& m) {
          o.LayerNorm(m({2, 5}), {}, {}, kNan, m({2, 5}));
-       }},
-      {"ModulatedLayerNorm: scale is [1], expected [5]",
-       [](Ops& o, Memory& m) {
-         o.ModulatedLayerNorm(m({2, 5}), m({5}), m({1}), 1e-6f, m({2, 5}));
-       }},
-      {"ModulatedLayerNorm: shift is [], expected [5]",
-       [](Ops& o, Memory& m) {
-         o.ModulatedLayerNorm(m({2, 5}), {}, m({5}), 1e-6f, m({2, 5}));
        }},
       {"RmsNorm: weight [5] is BF16, expected F32",
        [](Ops& o, Memory& m) {

@@ -21,13 +21,14 @@ struct DitStep {
 };
 
 struct Modulation {
-  ConstTensorView shift, scale, gate;  // [D] F32 each
+  RowModulation in;      // of the rows that go into an attention or MLP
+  ConstTensorView gate;  // [D] F32: of what comes out of it
 };
 
 // The k-th (shift, scale, gate) in row `step` of a table [steps, n * 3D].  (BFL layers.py:118-126)
 inline Modulation ModulationAt(ConstTensorView table, int64_t step, int64_t k, int64_t D) {
   const ConstTensorView row = table.At(step).Slice(0, 3 * D * k, 3 * D * (k + 1));  // [3D]
-  return {row.Slice(0, 0, D), row.Slice(0, D, 2 * D), row.Slice(0, 2 * D, 3 * D)};
+  return {{row.Slice(0, 0, D), row.Slice(0, D, 2 * D), kNormEps}, row.Slice(0, 2 * D, 3 * D)};
 }
 
 // Both update the residual stream s.a.x in place. Only `rows` are brought up to date by a single

@@ -75,7 +75,6 @@ Result<DitActivations> TakeActivations(const DitConfig& config, const DitPlan& p
   a.vec = take(kF32, {S, D});
 
   a.x = take(kF32, {T, D});
-  a.norm = take(activations, {T, D});
   a.q = take(activations, {H, T, Dh});
   a.k = take(activations, {H, T, Dh});
   a.v = take(activations, {H, T, Dh});

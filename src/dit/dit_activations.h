@@ -43,7 +43,6 @@ struct DitActivations {
   // Alive within one step.
   TensorView x;  // [T, D] F32: the residual stream
   // Alive within one block.
-  TensorView norm;     // [T, D]: its modulated norm, input of the products
   TensorView q, k, v;  // [H, T, Dh]: of all tokens, normed and rotated
   TensorView wide;     // [T, max(3D, D+F)], seen through the views below
   // Views of `wide`. qkv ends with the split into heads, before the other two are written.

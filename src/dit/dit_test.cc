@@ -57,7 +57,8 @@ class IdleOps : public Ops {
   void DoCopy(In, Out) override {}
   void DoGatherRows(In, In, Out) override {}
   void DoLinearGatedAdd(In, const LinearWeights&, In, Out) override {}
-  void DoModulatedLayerNorm(In, In, In, float, Out) override {}
+  void DoModulatedLinear(In, const RowModulation&, const LinearWeights&, Activation, Out) override {
+  }
   void DoSplitHeadsNormRope(In, In, float, In, Out) override {}
 };
 
@@ -169,7 +170,7 @@ TEST(DitRunBytes, OfKontextDev) {
                            + S * D * (19 * 12 + 38 * 3 + 2)  // modulations
                            + S * 256 + 2 * S * D + D         // their inputs
                            + T * D);                         // the residual stream
-  const int64_t of_block = T * D * (1 + 3 + 5);              // norm, q, k, v, wide
+  const int64_t of_block = T * D * (3 + 5);                  // q, k, v, wide
   for (const auto& [dtype, bytes] :
        {std::pair{DType::kF32, int64_t{4}}, {DType::kBF16, int64_t{2}}}) {
     const auto planned = DitRunBytes(c, plan, dtype);

@@ -13,7 +13,7 @@ struct Stream {
   const StreamWeights& w;
   Modulation mod1, mod2;  // of the attention and of the MLP
   ConstTensorView rope;   // [Ts, Dh/2, 2]
-  TensorView x, norm;     // [Ts, D]
+  TensorView x;           // [Ts, D]
   TensorView qkv;         // [Ts, 3D]
   TensorView q, k, v;     // [H, Ts, Dh], in the joint ones
   TensorView attention;   // [Ts, D]
@@ -31,7 +31,6 @@ Stream StreamOf(const DitStep& s, const StreamWeights& w, ConstTensorView modula
           ModulationAt(modulation, s.step, 1, D),
           rows(a.rope),
           rows(a.x),
-          rows(a.norm),
           rows(a.qkv),
           tokens(a.q),
           tokens(a.k),
@@ -53,8 +52,7 @@ void DoubleBlock(const DitStep& s, size_t index, const DoubleBlockWeights& w) {
 
   for (const Stream* t : {&txt, &img}) {
     // layers.py:163-165, 170-172: modulated norm, then q, k and v in one product
-    ops.ModulatedLayerNorm(t->x, t->mod1.shift, t->mod1.scale, kNormEps, t->norm);  // [Ts, D]
-    ops.Linear(t->norm, *t->w.qkv, Activation::kNone, t->qkv);                      // [Ts, 3D]
+    ops.ModulatedLinear(t->x, t->mod1.in, *t->w.qkv, Activation::kNone, t->qkv);  // [Ts, 3D]
     // :166-167, 173-174: into heads; q and k normed and (math.py:7) rotated
     ops.SplitHeadsNormRope(t->qkv.Cols(0, D), t->w.query_norm.view(), kNormEps, t->rope, t->q);
     ops.SplitHeadsNormRope(t->qkv.Cols(D, 2 * D), t->w.key_norm.view(), kNormEps, t->rope, t->k);
@@ -73,9 +71,8 @@ void DoubleBlock(const DitStep& s, size_t index, const DoubleBlockWeights& w) {
     // :185, 189: x += gate1 * proj(attention)
     ops.LinearGatedAdd(t->attention, *t->w.proj, t->mod1.gate, t->x);  // [Ts, D]
     // :186, 190: x += gate2 * mlp(modulated norm)
-    ops.ModulatedLayerNorm(t->x, t->mod2.shift, t->mod2.scale, kNormEps, t->norm);  // [Ts, D]
-    ops.Linear(t->norm, *t->w.mlp_0, Activation::kGeluTanh, t->mlp);                // [Ts, F]
-    ops.LinearGatedAdd(t->mlp, *t->w.mlp_2, t->mod2.gate, t->x);                    // [Ts, D]
+    ops.ModulatedLinear(t->x, t->mod2.in, *t->w.mlp_0, Activation::kGeluTanh, t->mlp);  // [Ts, F]
+    ops.LinearGatedAdd(t->mlp, *t->w.mlp_2, t->mod2.gate, t->x);                        // [Ts, D]
   }
   s.tap(img.x, "double{}.img", index);
   s.tap(txt.x, "double{}.txt", index);

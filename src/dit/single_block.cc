@@ -19,9 +19,8 @@ void SingleBlock(const DitStep& s, size_t index, const SingleBlockWeights& w, Ro
   // layers.py:229-230: modulated norm, then q, k and v of all tokens
   const auto head = [&](TensorView v) { return v.Rows(0, s.rows); };
   const auto tokens = [&](TensorView v) { return v.Slice(1, 0, s.rows); };
-  const TensorView norm = head(a.norm), qkv = head(a.qkv), rope = head(a.rope);
-  ops.ModulatedLayerNorm(head(a.x), mod.shift, mod.scale, kNormEps, norm);  // [T, D]
-  ops.Linear(norm, *w.linear1_qkv, Activation::kNone, qkv);                 // [T, 3D]
+  const TensorView qkv = head(a.qkv), rope = head(a.rope);
+  ops.ModulatedLinear(head(a.x), mod.in, *w.linear1_qkv, Activation::kNone, qkv);  // [T, 3D]
   // :232-233: into heads; q and k normed and (math.py:7) rotated
   ops.SplitHeadsNormRope(qkv.Cols(0, D), w.query_norm.view(), kNormEps, rope, tokens(a.q));
   ops.SplitHeadsNormRope(qkv.Cols(D, 2 * D), w.key_norm.view(), kNormEps, rope, tokens(a.k));
@@ -34,8 +33,9 @@ void SingleBlock(const DitStep& s, size_t index, const SingleBlockWeights& w, Ro
   options.coarsest = Precision::kInt8;
   ops.Attention(a.q.Slice(1, rows.begin, rows.end), a.k, a.v, options,
                 of_rows(a.attention));  // [Tq, D]
-  // :230, 238: the MLP's rows of linear1, through the GELU
-  ops.Linear(of_rows(a.norm), *w.linear1_mlp, Activation::kGeluTanh, of_rows(a.mlp));  // [Tq, F]
+  // :230, 238: the same norm, then the MLP's rows of linear1, through the GELU
+  ops.ModulatedLinear(of_rows(a.x), mod.in, *w.linear1_mlp, Activation::kGeluTanh,
+                      of_rows(a.mlp));  // [Tq, F]
   // :238-239: x += gate * linear2(attention | mlp)
   ops.LinearGatedAdd(of_rows(a.attention_mlp), *w.linear2, mod.gate, of_rows(a.x));  // [Tq, D]
   s.tap(of_rows(a.x), "single{}", index);

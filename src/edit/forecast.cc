@@ -94,7 +94,7 @@ class BlockTrial {
 };
 
 Result<Rates> RatesOfTrace(const Ops& ops, int64_t rows) {
-  const auto is_linear = [](const std::string& op) { return op.starts_with("Linear"); };
+  const auto is_linear = [](const std::string& op) { return op.find("Linear") != op.npos; };
   const auto is_attention = [](const std::string& op) { return op == "Attention"; };
   const OpTrace linear = Sum(ops, is_linear), attention = Sum(ops, is_attention);
   const OpTrace rest =

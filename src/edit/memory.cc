@@ -58,6 +58,7 @@ void AddDitOps(const DitConfig& c, const DitPlan& plan, std::vector<OpSizes>& me
                  .in = D + c.mlp,
                  .out = std::max(c.mlp, 3 * D),
                  .results = T * D,
+                 .modulated = D,
                  .heads = c.heads,
                  .queries = T,
                  .keys = T,
@@ -68,25 +69,26 @@ void AddDitOps(const DitConfig& c, const DitPlan& plan, std::vector<OpSizes>& me
 
 OpSizes T5Ops(const T5Config& c, int64_t tokens) {
   const int64_t inner = c.heads * c.kv;
-  return {tokens,
-          std::max({c.model, c.ff, inner}),
-          std::max({c.model, c.ff, inner}),
-          tokens * c.model,
-          c.heads,
-          tokens,
-          tokens,
-          c.kv};
+  const int64_t widest = std::max({c.model, c.ff, inner});
+  return {.rows = tokens,
+          .in = widest,
+          .out = widest,
+          .results = tokens * c.model,
+          .heads = c.heads,
+          .queries = tokens,
+          .keys = tokens,
+          .channels = c.kv};
 }
 
 OpSizes ClipOps(const ClipConfig& c) {
-  return {c.positions,
-          std::max(c.hidden, c.ff),
-          std::max(c.hidden, c.ff),
-          c.positions * c.hidden,
-          c.heads,
-          c.positions,
-          c.positions,
-          c.hidden / c.heads};
+  return {.rows = c.positions,
+          .in = std::max(c.hidden, c.ff),
+          .out = std::max(c.hidden, c.ff),
+          .results = c.positions * c.hidden,
+          .heads = c.heads,
+          .queries = c.positions,
+          .keys = c.positions,
+          .channels = c.hidden / c.heads};
 }
 
 Size Half(Size s) { return FlooredTo({s.width / 2, s.height / 2}, EditLimits{}.multiple); }

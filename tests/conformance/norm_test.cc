@@ -1,4 +1,4 @@
-// LayerNorm, ModulatedLayerNorm, RmsNorm and GroupNorm.
+// LayerNorm, RmsNorm and GroupNorm.
 // Their bound is harness.h's NormalisedBound.
 #include <fmt/format.h>
 
@@ -56,38 +56,6 @@ TEST_P(NormTest, LayerNorm) {
                               affine ? " affine" : ""),
                   dst, want_values, bound);
         }
-      }
-    }
-  }
-}
-
-// (1 + scale) * n + shift, in whatever order: n's error times 1 + |scale|, and 3 roundings of
-// values no larger than (1 + |scale|) |n| + |shift|.
-TEST_P(NormTest, ModulatedLayerNorm) {
-  int round = 0;
-  for (const Sizes& s : kSizes) {
-    for (DType in : kActivationDtypes) {
-      for (DType out : kActivationDtypes) {
-        Draw draw(static_cast<uint32_t>(++round));
-        const Shape shape = {s.rows, s.channels};
-        const HostTensor src = draw.Tensor(in, shape, round % 3, round % 2 == 0 ? 1.0 : 0.0);
-        const HostTensor shift = draw.Tensor(DType::kF32, {s.channels}),
-                         scale = draw.Tensor(DType::kF32, {s.channels});
-        HostTensor dst(out, shape, round % 2), want(DType::kF32, shape), n(DType::kF32, shape);
-        ops->ModulatedLayerNorm(src.view(), shift.view(), scale.view(), 1e-6f, dst.view());
-        oracle->ModulatedLayerNorm(src.view(), shift.view(), scale.view(), 1e-6f, want.view());
-        oracle->LayerNorm(src.view(), {}, {}, 1e-6f, n.view());
-        Values bound = RowBounds(src.values(), s.channels, 1e-6);
-        const Values ns = n.values(), shifts = shift.values(), scales = scale.values();
-        for (size_t i = 0; i < bound.size(); ++i) {
-          const size_t d = i % scales.size();
-          const double factor = 1 + std::abs(scales[d]);
-          // Twice the roundings, as the oracle composes the op from F32 intermediates itself.
-          bound[i] =
-              factor * bound[i] + 6 * kU32 * (factor * std::abs(ns[i]) + std::abs(shifts[d]));
-        }
-        Compare("ModulatedLayerNorm", fmt::format("{} {} -> {}", shape.Str(), Name(in), Name(out)),
-                dst, want.values(), bound);
       }
     }
   }

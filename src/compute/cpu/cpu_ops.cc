@@ -59,13 +59,15 @@ int64_t CpuOps::ScratchBytes(std::span<const OpSizes> groups) const {
       Bf16AttentionSlots(plan_.path == ProductPath::kAmx, s.heads, s.queries, s.keys, s.channels,
                          bytes);
     }
+    int64_t& operand = bytes[static_cast<size_t>(Slot::kOperand)];
+    operand = std::min(s.rows, kChunkRows) * s.modulated * SizeOf(activation_dtype());
     if (s.width > 0) {
       ConvSlots(plan_, s.rows, s.width, s.depth, bytes);
     } else if (plan_.path == ProductPath::kAmx && rank > 0) {
       result = std::max(result, s.rows * s.out * SizeOf(DType::kF32));
     } else if (plan_.path == ProductPath::kLibrary) {
       // oneDNN's scratchpads are small beside these.
-      bytes[static_cast<size_t>(Slot::kOperand)] = s.rows * s.in * SizeOf(activation_dtype());
+      operand = s.rows * s.in * SizeOf(activation_dtype());
       // Where branches are added, any product's result, not only an addend's.
       const int64_t results = rank > 0 ? std::max(s.results, s.rows * s.out) : s.results;
       result = std::max(result, results * SizeOf(DType::kF32));
@@ -96,22 +98,11 @@ void CpuOps::DoAttention(ConstTensorView q, ConstTensorView k, ConstTensorView v
 
 void CpuOps::DoLayerNorm(ConstTensorView src, ConstTensorView weight, ConstTensorView bias,
                          float eps, TensorView dst) {
-  NormalizeRows(
-      {.src = src, .dst = dst, .eps = eps, .weight = Vector(weight), .bias = Vector(bias)});
-}
-
-void CpuOps::DoModulatedLayerNorm(ConstTensorView src, ConstTensorView shift, ConstTensorView scale,
-                                  float eps, TensorView dst) {
-  NormalizeRows({.src = src,
-                 .dst = dst,
-                 .eps = eps,
-                 .weight = Vector(scale),
-                 .bias = Vector(shift),
-                 .weight_plus_one = true});
+  NormalizeRows(src, {.eps = eps, .weight = Vector(weight), .bias = Vector(bias)}, dst);
 }
 
 void CpuOps::DoRmsNorm(ConstTensorView src, ConstTensorView weight, float eps, TensorView dst) {
-  NormalizeRows({.src = src, .dst = dst, .eps = eps, .centred = false, .weight = Vector(weight)});
+  NormalizeRows(src, {.eps = eps, .centred = false, .weight = Vector(weight)}, dst);
 }
 
 void CpuOps::DoGroupNorm(ConstTensorView src, ConstTensorView weight, ConstTensorView bias,

@@ -7,6 +7,7 @@
 #include <string_view>
 
 #include "compute/cpu/cpu_features.h"
+#include "compute/cpu/norm.h"
 #include "compute/cpu/onednn.h"
 #include "compute/cpu/panels.h"
 #include "compute/cpu/product.h"
@@ -60,8 +61,8 @@ class CpuOps : public Ops {
   void DoGatherRows(ConstTensorView table, ConstTensorView ids, TensorView dst) override;
   void DoLinearGatedAdd(ConstTensorView src, const LinearWeights& w, ConstTensorView gate,
                         TensorView dst) override;
-  void DoModulatedLayerNorm(ConstTensorView src, ConstTensorView shift, ConstTensorView scale,
-                            float eps, TensorView dst) override;
+  void DoModulatedLinear(ConstTensorView src, const RowModulation& m, const LinearWeights& w,
+                         Activation act, TensorView dst) override;
   void DoSplitHeadsNormRope(ConstTensorView src, ConstTensorView norm, float eps,
                             ConstTensorView rope, TensorView dst) override;
   void DoConv2dAdd(ConstTensorView src, const ConvWeights& w, const ConvOptions& o,
@@ -76,8 +77,11 @@ class CpuOps : public Ops {
   // linear.cc
   Status Product(const ConstTensorView& src, const LinearWeights& w, const Epilogue& epilogue,
                  const TensorView& dst);
-  Status Int8(const ConstTensorView& src, const CpuLinearWeights& w, const Epilogue& epilogue,
-              const TensorView& dst);
+  Status Int8(const ConstTensorView& src, const RowNorm* norm, const CpuLinearWeights& w,
+              const Epilogue& epilogue, const TensorView& dst);
+  // The rows of src in the dtype of activations, dense.
+  Result<ConstTensorView> Normed(const ConstTensorView& src, const RowNorm& norm);
+  bool RunsInInt8(const CpuLinearWeights& w) const;
   bool ByLibrary(const CpuLinearWeights& w) const;
   Status PackForLibrary(const CpuLinearWeights& w);
   Status LibraryProduct(ConstTensorView src, const CpuLinearWeights& w, const Epilogue& epilogue,

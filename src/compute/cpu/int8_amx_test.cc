@@ -54,7 +54,9 @@ struct Packed {
   Packed(const std::vector<float>& x, bool amx) : panel_rows(amx ? kInt8AmxRows : kInt8Rows) {
     Buffer scratch = std::move(*Buffer::Allocate(2 * kK * 4));  // on a 64-byte boundary
     for (int64_t row = 0; row < kRows; row += panel_rows) {
-      QuantisePanel(ViewOf(x.data(), {kRows, kK}), row, std::min(panel_rows, kRows - row), 1,
+      QuantisePanel({.src = ViewOf(x.data(), {kRows, kK}),
+                     .row = row,
+                     .count = std::min(panel_rows, kRows - row)},
                     reinterpret_cast<float*>(scratch.data()),
                     {.q = q.data() + row * kK,
                      .scale = scale.data() + row,

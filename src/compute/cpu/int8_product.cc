@@ -114,7 +114,12 @@ class Run {
  private:
   void Quantise(int64_t first, int64_t panel, float* scratch) const {
     const int64_t row = (first + panel) * cut_.rows;
-    QuantisePanel(p_.src, row, std::min(cut_.rows, rows_ - row), p_.rotation, scratch,
+    QuantisePanel({.src = p_.src,
+                   .row = row,
+                   .count = std::min(cut_.rows, rows_ - row),
+                   .norm = p_.norm,
+                   .rotation = p_.rotation},
+                  scratch,
                   {.q = q_ + panel * PanelBytes(cut_, columns_),
                    .scale = scale_ + panel * cut_.rows,
                    .sums = sums_ + panel * cut_.rows,

@@ -7,6 +7,7 @@
 
 #include "base/status.h"
 #include "compute/cpu/cpu_features.h"
+#include "compute/cpu/norm.h"
 #include "compute/cpu/panels.h"
 #include "compute/cpu/workspace.h"
 #include "tensor/arena.h"
@@ -40,7 +41,8 @@ class Int8Weights {
 };
 
 struct Int8Product {
-  ConstTensorView src;  // [T,K]
+  ConstTensorView src;            // [T,K]
+  const RowNorm* norm = nullptr;  // of its rows, if they are to be normed
   const std::vector<Int8Weights::Part>& weight;
   int64_t rotation = 1;
   ConstTensorView branches;  // [T,N] F32 to be added before the activation, or empty

@@ -13,6 +13,7 @@
 
 #include "compute/cpu/epilogue-inl.h"
 #include "compute/cpu/int8_round-inl.h"
+#include "compute/cpu/norm-inl.h"
 
 HWY_BEFORE_NAMESPACE();
 namespace kontext {
@@ -109,22 +110,26 @@ HWY_INLINE void Spread(const int8_t* digits, int64_t begin, int64_t count, int64
 }
 
 // Slice by slice, so that all that is done to one is done in the first cache.
-void QuantisePanelHere(const ConstTensorView& src, int64_t row, int64_t count, int64_t rotation,
-                       float* x, const Int8Panel& panel) {
-  const int64_t columns = src.dim(1);
+void QuantisePanelHere(const Int8Source& rows, float* x, const Int8Panel& panel) {
+  const int64_t columns = rows.src.dim(1);
   auto* q = reinterpret_cast<int8_t*>(x + kInt8Slice);
   for (int64_t r = 0; r < panel.rows(); ++r) {
+    const bool there = r < rows.count;
+    const InRow from = RowOf(rows.src, there ? (rows.row + r) * rows.src.stride(0) : 0);
+    RowMoments moments{};
+    if (there && rows.norm != nullptr) moments = MomentsOf(*rows.norm, from, columns);
     for (int64_t begin = 0, at = r; begin < columns; begin += kInt8Slice, at += panel.stride) {
       const int64_t n = HWY_MIN(kInt8Slice, columns - begin);
       const int64_t padded = CeilDiv(n, kRoundAlign) * kRoundAlign;
       RoundedRow slice{0, 0};
-      if (r < count) {
-        const InRow from = RowOf(src, (row + r) * src.stride(0) + begin);
+      if (there) {
         ByVectors(n, [&](int64_t i, size_t lanes) HWY_ATTR {
-          hn::Store(LoadRow(from, i, lanes), DF(), x + i);  // what is beyond is 0
+          VF v = LoadRow(from, begin + i, lanes);
+          if (rows.norm != nullptr) v = Normalized(*rows.norm, moments, v, begin + i, lanes);
+          hn::Store(v, DF(), x + i);
         });
         std::fill(x + n, x + padded, 0.0f);
-        if (rotation != 1) {
+        if (rows.rotation != 1) {
           for (int64_t k = 0; k < n; k += kRotationGroup) Rotate(x + k);
         }
         slice = RoundRow(x, padded, LargestOf<true>(x, padded), q);
@@ -207,9 +212,8 @@ HWY_EXPORT(QuantisePanelHere);
 HWY_EXPORT(AddInt8SliceHere);
 HWY_EXPORT(FinishInt8Here);
 
-void QuantisePanel(const ConstTensorView& src, int64_t row, int64_t count, int64_t rotation,
-                   float* scratch, const Int8Panel& panel) {
-  HWY_DYNAMIC_DISPATCH(QuantisePanelHere)(src, row, count, rotation, scratch, panel);
+void QuantisePanel(const Int8Source& rows, float* scratch, const Int8Panel& panel) {
+  HWY_DYNAMIC_DISPATCH(QuantisePanelHere)(rows, scratch, panel);
 }
 void AddInt8Slice(const Int8Sums& slice, bool first, float* total) {
   HWY_DYNAMIC_DISPATCH(AddInt8SliceHere)(slice, first, total);

@@ -5,6 +5,7 @@
 #include <cstdint>
 
 #include "compute/cpu/int8_tile.h"
+#include "compute/cpu/norm.h"
 #include "compute/cpu/panels.h"
 #include "tensor/view.h"
 
@@ -21,9 +22,15 @@ struct Int8Panel {
 
   int64_t rows() const { return amx ? kInt8AmxRows : kInt8Rows; }
 };
-// Packs `count` rows from `row` on of src [T,K]. `scratch` holds a slice as floats and as bytes.
-void QuantisePanel(const ConstTensorView& src, int64_t row, int64_t count, int64_t rotation,
-                   float* scratch, const Int8Panel& panel);
+// `count` rows from `row` on of src [T,K], each normed first if there is a norm, then turned.
+struct Int8Source {
+  ConstTensorView src;
+  int64_t row, count;
+  const RowNorm* norm = nullptr;
+  int64_t rotation = 1;
+};
+// Packs them. `scratch` holds a slice as floats and as bytes.
+void QuantisePanel(const Int8Source& rows, float* scratch, const Int8Panel& panel);
 
 // The sums of a slice over row panels by feature blocks, and what their rows were scaled by.
 struct Int8Sums {

@@ -1,7 +1,7 @@
-// Linear and LinearGatedAdd. Products in 8 bits run on our own kernels everywhere; else, where the
-// processor multiplies bf16 natively but has no AMX, oneDNN works on weights prepacked in its
-// layout; everywhere else our own kernel converts the checkpoint's rows as it packs them, and
-// preparing a weight copies nothing.
+// Linear, ModulatedLinear and LinearGatedAdd. Products in 8 bits run on our own kernels everywhere;
+// else, where the processor multiplies bf16 natively but has no AMX, oneDNN works on weights
+// prepacked in its layout; everywhere else our own kernel converts the checkpoint's rows as it
+// packs them, and preparing a weight copies nothing.
 #include <algorithm>
 #include <optional>
 #include <utility>
@@ -93,6 +93,10 @@ Result<std::unique_ptr<LinearWeights>> CpuOps::DoPrepareLinear(const LinearSourc
   return std::unique_ptr<LinearWeights>(std::move(w));
 }
 
+bool CpuOps::RunsInInt8(const CpuLinearWeights& w) const {
+  return w.int8 && precision() == Precision::kInt8;
+}
+
 bool CpuOps::ByLibrary(const CpuLinearWeights& w) const {
   return plan_.path == ProductPath::kLibrary && !w.in_place;
 }
@@ -114,8 +118,16 @@ Status CpuOps::PackForLibrary(const CpuLinearWeights& w) {
   return Status();
 }
 
-Status CpuOps::Int8(const ConstTensorView& src, const CpuLinearWeights& w, const Epilogue& epilogue,
-                    const TensorView& dst) {
+Result<ConstTensorView> CpuOps::Normed(const ConstTensorView& src, const RowNorm& norm) {
+  const int64_t bytes = src.shape().NumElements() * SizeOf(activation_dtype());
+  KX_ASSIGN_OR_RETURN(std::byte * memory, space_.Bytes(Slot::kOperand, bytes));
+  const TensorView normed(memory, activation_dtype(), src.shape());
+  NormalizeRows(src, norm, normed);
+  return ConstTensorView(normed);
+}
+
+Status CpuOps::Int8(const ConstTensorView& src, const RowNorm* norm, const CpuLinearWeights& w,
+                    const Epilogue& epilogue, const TensorView& dst) {
   std::vector<Int8Weights::Part> passing;
   if (w.int8_parts.empty()) {
     const int64_t bytes = w.int8->encoded_bytes();
@@ -135,6 +147,7 @@ Status CpuOps::Int8(const ConstTensorView& src, const CpuLinearWeights& w, const
   for (int64_t row = 0; row < T; row += step) {
     const auto cut = [&](const auto& v) { return v.Rows(row, std::min(row + step, T)); };
     Int8Product p{.src = cut(src),
+                  .norm = norm,
                   .weight = passing.empty() ? w.int8_parts : passing,
                   .rotation = w.int8->rotation(),
                   .branches = {},
@@ -142,7 +155,11 @@ Status CpuOps::Int8(const ConstTensorView& src, const CpuLinearWeights& w, const
                   .dst = cut(dst)};
     p.epilogue.bias = w.bias_data();
     if (!epilogue.addend.empty()) p.epilogue.addend = cut(epilogue.addend);
-    if (!w.branches.empty()) {
+    if (!w.branches.empty()) {  // which read the rows, too
+      if (norm != nullptr) {
+        KX_ASSIGN_OR_RETURN(p.src, Normed(p.src, *norm));
+        p.norm = nullptr;
+      }
       KX_ASSIGN_OR_RETURN(const ConstTensorView narrowed, w.branches.Narrowed(p.src, space_));
       const Shape shape{p.src.dim(0), w.out_features};
       KX_ASSIGN_OR_RETURN(float* memory, space_.Floats(Slot::kResult, shape.NumElements()));
@@ -198,7 +215,7 @@ Status CpuOps::FinishResult(const ConstTensorView& src, const CpuLinearWeights& 
 Status CpuOps::Product(const ConstTensorView& src, const LinearWeights& weights,
                        const Epilogue& epilogue, const TensorView& dst) {
   const auto& w = static_cast<const CpuLinearWeights&>(weights);
-  if (w.int8 && precision() == Precision::kInt8) return Int8(src, w, epilogue, dst);
+  if (RunsInInt8(w)) return Int8(src, nullptr, w, epilogue, dst);
   if (ByLibrary(w)) {
     if (!w.packed) KX_RETURN_IF_ERROR(PackForLibrary(w));
     return LibraryProduct(src, w, epilogue, dst);
@@ -222,6 +239,25 @@ Status CpuOps::Product(const ConstTensorView& src, const LinearWeights& weights,
 
 void CpuOps::DoLinear(ConstTensorView src, const LinearWeights& w, Activation act, TensorView dst) {
   Keep(Product(src, w, {.act = act}, dst));
+}
+
+// In 8 bits a row is normed while it is packed. Elsewhere rows are packed several times, once for
+// each piece of the weight, so they are normed before; as many at a time as are packed together.
+void CpuOps::DoModulatedLinear(ConstTensorView src, const RowModulation& m,
+                               const LinearWeights& weights, Activation act, TensorView dst) {
+  const RowNorm norm{.eps = m.eps,
+                     .weight = m.scale.As<float>(),
+                     .bias = m.shift.As<float>(),
+                     .weight_plus_one = true};
+  const auto& w = static_cast<const CpuLinearWeights&>(weights);
+  if (RunsInInt8(w)) return Keep(Int8(src, &norm, w, {.act = act}, dst));
+  const int64_t T = src.dim(0);
+  for (int64_t row = 0; row < T; row += kChunkRows) {
+    const auto cut = [&](const auto& v) { return v.Rows(row, std::min(row + kChunkRows, T)); };
+    const Result<ConstTensorView> normed = Normed(cut(src), norm);
+    Status status = normed.ok() ? Product(*normed, w, {.act = act}, cut(dst)) : normed.status();
+    if (!status.ok()) return Fail(std::move(status));
+  }
 }
 
 void CpuOps::DoLinearGatedAdd(ConstTensorView src, const LinearWeights& w, ConstTensorView gate,

@@ -9,52 +9,22 @@
 #define HWY_TARGET_INCLUDE "compute/cpu/norm.cc"
 #include <hwy/foreach_target.h>
 
-#include "compute/cpu/simd-inl.h"
+#include "compute/cpu/norm-inl.h"
 
 HWY_BEFORE_NAMESPACE();
 namespace kontext {
 namespace cpu {
 namespace HWY_NAMESPACE {
 
-HWY_INLINE float RowSum(InRow row, int64_t size) {
-  VF sum = hn::Zero(DF());
-  ByVectors(size, [&](int64_t i, size_t n) HWY_ATTR { sum = hn::Add(sum, LoadRow(row, i, n)); });
-  return hn::GetLane(hn::SumOfLanes(DF(), sum));
-}
-
-// sum (x - mean)^2
-HWY_INLINE float RowSquares(InRow row, int64_t size, float mean) {
-  const DF d;
-  const VF m = hn::Set(d, mean);
-  VF sum = hn::Zero(d);
-  ByVectors(size, [&](int64_t i, size_t n) HWY_ATTR {
-    const VF x = hn::IfThenElseZero(hn::FirstN(d, n), hn::Sub(LoadRow(row, i, n), m));
-    sum = hn::MulAdd(x, x, sum);
-  });
-  return hn::GetLane(hn::SumOfLanes(d, sum));
-}
-
-// Two passes for the statistics (the mean first: nothing cancels), a third to write; a row of 3072
-// stays in the first cache.
-void NormalizeRowsHere(const NormCall& c, int64_t begin, int64_t end) {
-  const DF d;
-  const int64_t size = c.src.shape().back();
-  const float count = static_cast<float>(size);
-  const VF one = hn::Set(d, 1.0f);
+void NormalizeRowsHere(const ConstTensorView& src, const RowNorm& norm, const TensorView& dst,
+                       int64_t begin, int64_t end) {
+  const int64_t size = src.shape().back();
   for (int64_t r = begin; r < end; ++r) {
-    const InRow src = RowOf(c.src, RowOffset(c.src, r));
-    const OutRow dst = RowOf(c.dst, RowOffset(c.dst, r));
-    const float mean = c.centred ? RowSum(src, size) / count : 0.0f;
-    const float rest = RowSquares(src, size, mean) / count + c.eps;
-    const VF m = hn::Set(d, mean), inverse = hn::Set(d, 1.0f / std::sqrt(rest));
+    const InRow in = RowOf(src, RowOffset(src, r));
+    const OutRow out = RowOf(dst, RowOffset(dst, r));
+    const RowMoments moments = MomentsOf(norm, in, size);
     ByVectors(size, [&](int64_t i, size_t n) HWY_ATTR {
-      VF x = hn::Mul(hn::Sub(LoadRow(src, i, n), m), inverse);
-      if (c.weight != nullptr) {
-        const VF w = LoadRow({c.weight, DType::kF32}, i, n);
-        x = hn::Mul(x, c.weight_plus_one ? hn::Add(w, one) : w);
-      }
-      if (c.bias != nullptr) x = hn::Add(x, LoadRow({c.bias, DType::kF32}, i, n));
-      StoreRow(x, dst, i, n);
+      StoreRow(Normalized(norm, moments, LoadRow(in, i, n), i, n), out, i, n);
     });
   }
 }
@@ -104,11 +74,11 @@ namespace kontext::cpu {
 HWY_EXPORT(NormalizeRowsHere);
 HWY_EXPORT(NormAndRotateHeadsHere);
 
-void NormalizeRows(const NormCall& call) {
-  const int64_t size = call.src.shape().back();
-  const int64_t rows = call.src.shape().NumElements() / size;
+void NormalizeRows(const ConstTensorView& src, const RowNorm& norm, const TensorView& dst) {
+  const int64_t size = src.shape().back();
+  const int64_t rows = src.shape().NumElements() / size;
   ParallelRows(rows, size, [&](int64_t begin, int64_t end) {
-    HWY_DYNAMIC_DISPATCH(NormalizeRowsHere)(call, begin, end);
+    HWY_DYNAMIC_DISPATCH(NormalizeRowsHere)(src, norm, dst, begin, end);
   });
 }
 

@@ -10,17 +10,15 @@
 
 namespace kontext::cpu {
 
-// dst = (src - mean) / sqrt(var + eps) * weight + bias per row, where
-struct NormCall {
-  ConstTensorView src;
-  TensorView dst;
+// What a row becomes: (row - mean) / sqrt(var + eps) * weight + bias, where
+struct RowNorm {
   float eps = 0;
   bool centred = true;            // false: mean is taken as 0 (RmsNorm)
   const float* weight = nullptr;  // null: 1
   const float* bias = nullptr;    // null: 0
   bool weight_plus_one = false;   // modulation: the factor is 1 + weight
 };
-void NormalizeRows(const NormCall& call);
+void NormalizeRows(const ConstTensorView& src, const RowNorm& norm, const TensorView& dst);
 
 // dst[h,t,:] = Rope(RmsNorm(src[h,t,:])), either step left out where its table is null.
 struct HeadsCall {

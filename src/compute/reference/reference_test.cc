@@ -157,14 +157,14 @@ TEST_F(ReferenceTest, CopyTransposesAndGatherPicksRows) {
 
 // The default bodies of the fused ops: this backend overrides none.
 TEST_F(ReferenceTest, FusedOpsAreTheirFormulas) {
-  const Floats x = {1, 3}, shift = {10, 20}, scale = {1, -1};  // eps 3: LayerNorm gives -1/2, 1/2
-  Floats y(2);
-  ops->ModulatedLayerNorm(In(x, {1, 2}), In(shift, {2}), In(scale, {2}), 3.0f, Out(y, {1, 2}));
-  EXPECT_EQ(y, (Floats{9, 20}));
-
-  const Floats w = {1, 0, 1, 1}, gate = {2, -1};
+  const Floats x = {1, 3}, w = {1, 0, 1, 1}, gate = {2, -1};
   auto linear = ops->PrepareLinear({{In(w, {2, 2})}, {}});
   ASSERT_TRUE(linear.ok()) << linear.message();
+  const Floats shift = {10, 20}, scale = {1, -1};  // eps 3: LayerNorm gives -1/2, 1/2, so 9, 20
+  Floats y(2);
+  ops->ModulatedLinear(In(x, {1, 2}), {In(shift, {2}), In(scale, {2}), 3.0f}, **linear,
+                       Activation::kNone, Out(y, {1, 2}));
+  EXPECT_EQ(y, (Floats{9, 29}));
   Floats residual = {100, 200};
   ops->LinearGatedAdd(In(x, {1, 2}), **linear, In(gate, {2}), Out(residual, {1, 2}));
   ExpectNear(residual, {102, 196});
