@@ -52,8 +52,9 @@ constexpr double kReached = 0.8;     // of that rate, by whole products
 constexpr double kAttention = 0.72;  // attention's rate beside the products' (620 to 860 Gop/s)
 
 const char* OwnIsa(const cpu::CpuFeatures& f) {
+  const bool bf16 = f.bf16 && !f.slow_bf16;
   return f.amx      ? "amx"
-         : f.bf16   ? "avx512_bf16"
+         : bf16     ? "avx512_bf16"
          : f.vnni   ? "avx512_vnni"
          : f.avx512 ? "avx512"
                     : "avx2";

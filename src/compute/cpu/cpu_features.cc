@@ -34,6 +34,14 @@ int64_t TargetsAbove(Isa limit) {
   return 0;
 }
 
+#if defined(__x86_64__)
+bool MadeByIntel() {
+  unsigned a = 0, b = 0, c = 0, d = 0;
+  return __get_cpuid(0, &a, &b, &c, &d) != 0 && b == signature_INTEL_ebx &&
+         d == signature_INTEL_edx && c == signature_INTEL_ecx;
+}
+#endif
+
 Result<CpuFeatures> LimitProcess() {
   const CpuFeatures have = DetectCpuFeatures();
   const char* name = std::getenv("KONTEXT_ISA");
@@ -61,7 +69,9 @@ CpuFeatures DetectCpuFeatures() {
     const bool tiles = (d & (1u << 24)) != 0;
     f.amx = tiles && (d & (1u << 22)) != 0 && AllowAmx();
     f.amx_int8 = tiles && (d & (1u << 25)) != 0 && AllowAmx();
+    const bool fp16 = (d & (1u << 23)) != 0;  // came with Sapphire Rapids
     if (__get_cpuid_count(7, 1, &a, &b, &c, &d) != 0) f.bf16 = (a & (1u << 5)) != 0;
+    f.slow_bf16 = f.bf16 && fp16 && MadeByIntel();
   }
 #endif
   return f;
@@ -83,6 +93,7 @@ CpuFeatures Limit(const CpuFeatures& have, Isa limit) {
   f.amx = f.amx && limit >= Isa::kAmx;
   f.amx_int8 = f.amx_int8 && limit >= Isa::kAmx;
   f.bf16 = f.bf16 && limit >= Isa::kAvx512Bf16;
+  f.slow_bf16 = f.slow_bf16 && limit > Isa::kAvx512Bf16;
   f.vnni = f.vnni && limit >= Isa::kAvx512Vnni;
   f.avx512 = f.avx512 && limit >= Isa::kAvx512;
   f.avx_vnni = f.avx_vnni && limit >= Isa::kAvxVnni;
@@ -107,13 +118,13 @@ Int8Path Int8PathFor(const CpuFeatures& features) {
 }
 
 Plan PlanFor(const CpuFeatures& features, std::string_view dtype) {
-  const bool native = features.avx512 && features.bf16;
+  const bool native = features.avx512 && features.bf16 && (features.amx || !features.slow_bf16);
   Plan plan;
   plan.bf16_activations = dtype == "bf16" || (dtype.empty() && native);
   if (plan.bf16_activations && native) {
     plan.path = features.amx ? ProductPath::kAmx : ProductPath::kLibrary;
   }
-  plan.bf16_attention = plan.bf16_activations && features.avx512 && features.bf16;
+  plan.bf16_attention = plan.bf16_activations && native;
   plan.int8 = Int8PathFor(features);
   return plan;
 }

@@ -16,6 +16,9 @@ struct CpuFeatures {
   bool avx_vnni = false;  // VNNI on AVX2's registers, which processors without AVX-512 have
   bool vnni = false;      // AVX-512 VNNI
   bool bf16 = false;      // AVX-512 BF16
+  // That takes four times as long as an f32 instruction for twice the numbers: Intel's since
+  // Sapphire Rapids (SPEED.md), where a hypervisor hides AMX. Others' takes the same time.
+  bool slow_bf16 = false;
   bool amx = false;       // AMX tiles with BF16, which the system lets this process use
   bool amx_int8 = false;  // the same with INT8
 };
@@ -29,7 +32,7 @@ enum class Isa { kSse4, kAvx2, kAvxVnni, kAvx512, kAvx512Vnni, kAvx512Bf16, kAmx
 // "sse4", "avx2", "avx_vnni", "avx512", "avx512_vnni", "avx512_bf16" or "amx"; anything else is
 // kUsage.
 Result<Isa> ParseIsa(std::string_view name);
-// `have` without what lies above `limit`.
+// `have` without what lies above `limit`. Who names avx512_bf16 gets it, slow or not.
 CpuFeatures Limit(const CpuFeatures& have, Isa limit);
 
 // How a Linear multiplies.

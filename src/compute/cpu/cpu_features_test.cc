@@ -16,20 +16,23 @@ CpuFeatures FromBits(unsigned bits) {
   f.amx = (bits & 32u) != 0;
   f.avx_vnni = (bits & 64u) != 0;
   f.amx_int8 = (bits & 128u) != 0;
+  f.slow_bf16 = (bits & 256u) != 0;
   return f;
 }
 
 unsigned Bits(const CpuFeatures& f) {
   return (f.sse4 ? 1u : 0u) | (f.avx2 ? 2u : 0u) | (f.avx512 ? 4u : 0u) | (f.vnni ? 8u : 0u) |
          (f.bf16 ? 16u : 0u) | (f.amx ? 32u : 0u) | (f.avx_vnni ? 64u : 0u) |
-         (f.amx_int8 ? 128u : 0u);
+         (f.amx_int8 ? 128u : 0u) | (f.slow_bf16 ? 256u : 0u);
 }
 
 TEST(CpuFeaturesTest, PlanOfEveryProcessor) {
-  for (unsigned bits = 0; bits < 256; ++bits) {
+  for (unsigned bits = 0; bits < 512; ++bits) {
     const CpuFeatures f = FromBits(bits);
-    // bf16 products need AVX-512 and its bf16; AMX is then the better way.
-    const bool native = (bits & 20u) == 20u, amx = native && (bits & 32u) != 0;
+    // bf16 products need AVX-512 and its bf16; AMX is then the better way, and the only one where
+    // that bf16 is slow.
+    const bool slow = (bits & 256u) != 0 && (bits & 32u) == 0;
+    const bool native = (bits & 20u) == 20u && !slow, amx = native && (bits & 32u) != 0;
     const ProductPath path = amx      ? ProductPath::kAmx
                              : native ? ProductPath::kLibrary
                                       : ProductPath::kWiden;
@@ -55,12 +58,12 @@ TEST(CpuFeaturesTest, PlanOfEveryProcessor) {
 TEST(CpuFeaturesTest, LimitTakesAwayWhatIsAbove) {
   constexpr std::pair<const char*, unsigned> kKept[] = {
       {"sse4", 1u},         {"avx2", 3u},         {"avx_vnni", 67u}, {"avx512", 71u},
-      {"avx512_vnni", 79u}, {"avx512_bf16", 95u}, {"amx", 255u},
+      {"avx512_vnni", 79u}, {"avx512_bf16", 95u}, {"amx", 511u},
   };
   for (const auto& [name, kept] : kKept) {
     const Result<Isa> isa = ParseIsa(name);
     ASSERT_TRUE(isa.ok()) << isa.status().message();
-    for (unsigned bits = 0; bits < 256; ++bits) {
+    for (unsigned bits = 0; bits < 512; ++bits) {
       EXPECT_EQ(Bits(Limit(FromBits(bits), *isa)), bits & kept) << name << " of " << bits;
     }
   }
@@ -80,6 +83,7 @@ TEST(CpuFeaturesTest, DetectedSetsContainEachOther) {
   const CpuFeatures f = DetectCpuFeatures();
   EXPECT_TRUE(f.sse4 || !f.avx2);
   EXPECT_TRUE(f.avx2 || !(f.avx512 || f.avx_vnni));
+  EXPECT_TRUE(f.bf16 || !f.slow_bf16);
   EXPECT_TRUE(f.avx512 || !(f.vnni || f.bf16 || f.amx || f.amx_int8));
 }
 
