@@ -51,18 +51,19 @@ struct Packed {
   std::vector<int32_t> sums =
       std::vector<int32_t>(static_cast<size_t>(rows * kBlocks * kInt8Features));
 
-  Packed(const std::vector<float>& x, bool amx) : panel_rows(amx ? kInt8AmxRows : kInt8Rows) {
+  Packed(const std::vector<float>& x, Int8Path path)
+      : panel_rows(path == Int8Path::kAmx ? kInt8AmxRows : kInt8Rows) {
     Buffer scratch = std::move(*Buffer::Allocate(2 * kK * 4));  // on a 64-byte boundary
     for (int64_t row = 0; row < kRows; row += panel_rows) {
       QuantisePanel({.src = ViewOf(x.data(), {kRows, kK}),
                      .row = row,
                      .count = std::min(panel_rows, kRows - row)},
                     reinterpret_cast<float*>(scratch.data()),
-                    {.q = q.data() + row * kK,
+                    {.path = path,
+                     .q = q.data() + row * kK,
                      .scale = scale.data() + row,
                      .sums = row_sums.data() + row,
-                     .stride = rows,
-                     .amx = amx});
+                     .stride = rows});
     }
   }
   Int8Tiles Tiles(const std::vector<int8_t>& weights, int64_t first, int64_t columns) {
@@ -90,7 +91,7 @@ TEST(Int8AmxTest, SumsAreThoseOfTheOtherPaths) {
   for (float& v : x) v = static_cast<float>(draw());
   std::vector<int8_t> weights(kBlocks * kInt8Features * kK);
   for (int8_t& w : weights) w = static_cast<int8_t>(draw());
-  Packed amx(x, true), other(x, false);
+  Packed amx(x, Int8Path::kAmx), other(x, Int8Path::kMaddubs);
   for (int64_t slice = 0; slice < kSlices; ++slice) {
     const int64_t first = slice * kInt8Slice, columns = std::min(kInt8Slice, kK - first);
     ComputeTilesWith<PlainUnit>(amx.Tiles(weights, first, columns));

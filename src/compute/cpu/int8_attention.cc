@@ -153,6 +153,7 @@ class Run {
     const int64_t first = b * kInt8AttentionKeys;
     const int64_t count = std::min(kInt8AttentionKeys, k_.dim(1) - first);
     Int8Tiles t;
+    t.unsigned_b = true;
     t.a = packed.k + b * packed.KeyBlockBytes();
     t.a_stride = packed.KeyPanelBytes();
     t.b = m.q;

@@ -143,7 +143,10 @@ void PackQueryBlocksHere(const ConstTensorView& q, int64_t begin, int64_t blocks
       std::memset(digits, 0, static_cast<size_t>(padded));
     }
     for (int64_t e = 0; e < quads; ++e) {
-      std::memcpy(out + e * kInt8Features * kInt8Depth, digits + e * kInt8Depth, kInt8Depth);
+      uint32_t quad;
+      std::memcpy(&quad, digits + e * kInt8Depth, kInt8Depth);
+      quad ^= 0x80808080u;  // adds 128 to every byte
+      std::memcpy(out + e * kInt8Features * kInt8Depth, &quad, kInt8Depth);
     }
   }
 }

@@ -50,8 +50,8 @@ void PackMean(const ConstTensorView& k, Int8Head& head);
 // Block `block` of a head's keys and values [Tk,Dh].
 void PackKeyBlock(const ConstTensorView& k, const ConstTensorView& v, int64_t block,
                   std::byte* scratch, Int8Head& head);
-// Queries [begin, begin + 16 * blocks) of q [Tq,Dh] -> [blocks][Dh/4][16][4] and their scales
-// [blocks][16], zeros past the last.
+// Queries [begin, begin + 16 * blocks) of q [Tq,Dh] -> digits + 128 [blocks][Dh/4][16][4], and
+// their scales [blocks][16]; zeros past the last.
 void PackQueryBlocks(const ConstTensorView& q, int64_t begin, int64_t blocks, std::byte* scratch,
                      int8_t* dst, float* scale);
 

@@ -7,38 +7,13 @@
 
 #include "base/status.h"
 #include "compute/cpu/cpu_features.h"
+#include "compute/cpu/int8_weights.h"
 #include "compute/cpu/norm.h"
 #include "compute/cpu/panels.h"
 #include "compute/cpu/workspace.h"
-#include "tensor/arena.h"
-#include "tensor/packed_int8.h"
-#include "tensor/weight_rows.h"
+#include "tensor/view.h"
 
 namespace kontext::cpu {
-
-// A weight [N,K] in 8 bits: parts stacked by rows, each beginning a feature block. Parts of files
-// that have this form are used where they are.
-class Int8Weights {
- public:
-  struct Part {
-    PackedInt8::Parts in;
-    int64_t rows;
-  };
-
-  explicit Int8Weights(const std::vector<WeightRows>& source);
-
-  int64_t columns() const { return columns_; }
-  int64_t rotation() const { return PackedInt8::RotationFor(columns_); }
-  // What is not in this form already takes so many bytes.
-  int64_t encoded_bytes() const { return bytes_; }
-  // The parts; what needs it is encoded into `memory`, which holds encoded_bytes() on a 64-byte
-  // boundary. kBadInput if a value is not finite.
-  Result<std::vector<Part>> Encode(std::byte* memory) const;
-
- private:
-  std::vector<WeightRows> source_;
-  int64_t columns_ = 0, bytes_ = 0;
-};
 
 struct Int8Product {
   ConstTensorView src;            // [T,K]

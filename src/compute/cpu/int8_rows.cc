@@ -98,14 +98,24 @@ HWY_INLINE void Rotate(float* x) {
 
 // ---- Quantising.
 
-// Columns [begin, begin + count) of row r of a panel: pieces of kPiece columns, with the same
-// columns of all rows side by side.
-template <int64_t kPiece>
+// Columns [begin, begin + count) of row r of a panel: pieces of columns, with the same columns of
+// all rows side by side.
 HWY_INLINE void Spread(const int8_t* digits, int64_t begin, int64_t count, int64_t r,
                        const Int8Panel& panel) {
-  int8_t* out = panel.q + begin * panel.rows() + r * kPiece;
-  for (int64_t k = 0; k < count; k += kPiece, out += panel.rows() * kPiece) {
-    std::memcpy(out, digits + k, kPiece);
+  if (panel.path == Int8Path::kAmx) {
+    int8_t* out = panel.q + begin * kInt8AmxRows + r * kInt8AmxDepth;
+    for (int64_t k = 0; k < count; k += kInt8AmxDepth, out += kInt8AmxRows * kInt8AmxDepth) {
+      std::memcpy(out, digits + k, kInt8AmxDepth);
+    }
+    return;
+  }
+  const uint32_t add_128 = panel.path == Int8Path::kMaddubs ? 0 : 0x80808080u;  // to every byte
+  int8_t* out = panel.q + begin * kInt8Rows + r * kInt8Depth;
+  for (int64_t k = 0; k < count; k += kInt8Depth, out += kInt8Rows * kInt8Depth) {
+    uint32_t quad;
+    std::memcpy(&quad, digits + k, kInt8Depth);
+    quad ^= add_128;
+    std::memcpy(out, &quad, kInt8Depth);
   }
 }
 
@@ -137,12 +147,8 @@ void QuantisePanelHere(const Int8Source& rows, float* x, const Int8Panel& panel)
         std::fill_n(q, padded, int8_t{0});
       }
       panel.scale[at] = slice.scale;
-      panel.sums[at] = panel.amx ? 0 : 128 * slice.sum;
-      if (panel.amx) {
-        Spread<kInt8AmxDepth>(q, begin, n, r, panel);
-      } else {
-        Spread<kInt8Depth>(q, begin, n, r, panel);
-      }
+      panel.sums[at] = panel.path == Int8Path::kMaddubs ? 128 * slice.sum : 0;
+      Spread(q, begin, n, r, panel);
     }
   }
 }

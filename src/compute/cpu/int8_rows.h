@@ -11,16 +11,17 @@
 
 namespace kontext::cpu {
 
-// A row panel of activations in 8 bits (ops.h, Precision::kInt8): q [K/4][6][4], for AMX
-// [K/64][16][64]; zeros past the last row and column.
+// A row panel of activations in 8 bits (ops.h, Precision::kInt8): q [K/4][6][4], with VNNI q + 128;
+// for AMX [K/64][16][64]. Zeros past the last row and column.
 struct Int8Panel {
+  Int8Path path;  // for kAmx K is a multiple of 64
   int8_t* q;
-  float* scale;   // [slices][rows], `stride` from slice to slice: x R = q * scale
-  int32_t* sums;  // the same: 128 * sum q over the slice, for AMX 0
+  float* scale;  // [slices][rows], `stride` from slice to slice: x R = q * scale
+  int32_t*
+      sums;  // the same: what the tiles' sums are too much by; for kMaddubs 128 * sum q, else 0
   int64_t stride;
-  bool amx = false;  // K is a multiple of 64
 
-  int64_t rows() const { return amx ? kInt8AmxRows : kInt8Rows; }
+  int64_t rows() const { return path == Int8Path::kAmx ? kInt8AmxRows : kInt8Rows; }
 };
 // `count` rows from `row` on of src [T,K], each normed first if there is a norm, then turned.
 struct Int8Source {
@@ -38,7 +39,7 @@ struct Int8Sums {
   int64_t panels = 0, blocks = 0;
   int64_t panel_rows = kInt8Rows;
   const float* row_scale;   // per row
-  const int32_t* row_sums;  // 128 * sum q over the slice, per row
+  const int32_t* row_sums;  // Int8Panel's, per row
 };
 // total (+)= row_scale * (sums - row_sums), in the order of the sums.
 void AddInt8Slice(const Int8Sums& slice, bool first, float* total);

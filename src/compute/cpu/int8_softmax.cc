@@ -63,8 +63,8 @@ void ProbabilitiesHere(const float* k_scale, const int32_t* k_sums, int64_t coun
       digits = hn::Add(digits, bits);
       return bits;
     };
-    // Of the bits above a digit only the first one's stay within the lane. Stored less 128.
-    const VU clear = hn::Set(du, kDigitBits ^ 0x80808080u);
+    // Of the bits above a digit only the first one's stay within the lane.
+    const VU clear = hn::Set(du, kDigitBits);
     const auto store = [&](int64_t j, VU quad) HWY_ATTR {
       hn::Store(hn::BitCast(d8, hn::Xor(quad, clear)), d8,
                 p + (j / kInt8Depth * kInt8Features + i) * kInt8Depth);

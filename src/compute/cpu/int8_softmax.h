@@ -20,7 +20,7 @@ struct Int8Queries {
   float* out;     // O^T [Channels()][16], relative to max, times 255
 };
 // scores [count][16] (the tile's sums; overwritten) -> p [48][16][4], the probabilities relative to
-// the block's largest in 0..255, as the tile's features (p - 128). Keys past `count` are zeros.
+// the block's largest in 0..255, unsigned. Keys past `count` are zeros.
 void Probabilities(const float* k_scale, const int32_t* k_sums, int64_t count, int32_t* scores,
                    const Int8Queries& queries, int8_t* p);
 // out = out * shrink + sums [channels][16] * v_scale * grow

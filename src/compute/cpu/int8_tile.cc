@@ -36,6 +36,7 @@ HWY_INLINE VI32 Dot4(hn::Vec<DI8> w, VI32 x, VI32 sum) {
 
 // Six rows by two vectors of features, `b` at the first of them. 12 sums, 2 vectors of weights and
 // a broadcast of activations: 15 of 16 registers, 3 operations per 4 vectors' worth of bytes.
+template <bool kUnsignedB>
 HWY_INLINE void Tile(int64_t quads, const int8_t* HWY_RESTRICT a, const int8_t* HWY_RESTRICT b,
                      int32_t* HWY_RESTRICT sums) {
   const DI32 d;
@@ -46,8 +47,11 @@ HWY_INLINE void Tile(int64_t quads, const int8_t* HWY_RESTRICT a, const int8_t* 
   HWY_UNROLL(6)
   for (auto& row : c) row[0] = row[1] = hn::Zero(d);
   for (int64_t i = 0; i < quads; ++i) {
-    const auto b0 = hn::Xor(hn::LoadU(d8, b), flip);
-    const auto b1 = hn::Xor(hn::LoadU(d8, b + 4 * n), flip);
+    auto b0 = hn::LoadU(d8, b), b1 = hn::LoadU(d8, b + 4 * n);
+    if constexpr (!kUnsignedB) {
+      b0 = hn::Xor(b0, flip);
+      b1 = hn::Xor(b1, flip);
+    }
     HWY_UNROLL(6)
     for (int64_t r = 0; r < kInt8Rows; ++r) {
       int32_t quad;
@@ -68,7 +72,8 @@ HWY_INLINE void Tile(int64_t quads, const int8_t* HWY_RESTRICT a, const int8_t* 
 }
 
 // Feature blocks outside: one stays in the caches while the row panels pass.
-void ComputeTilesHere(const Int8Tiles& t) {
+template <bool kUnsignedB>
+HWY_INLINE void ComputeTiles(const Int8Tiles& t) {
   constexpr int64_t n = 2 * static_cast<int64_t>(hn::MaxLanes(DI32()));  // features of a Tile
   int32_t* sums = t.sums;
   for (int64_t j = 0; j < t.blocks; ++j) {
@@ -76,10 +81,14 @@ void ComputeTilesHere(const Int8Tiles& t) {
       const int8_t* a = t.a + i * t.a_stride;
       const int8_t* b = t.b + j * t.b_stride;
       for (int64_t f = 0; f < kInt8Features; f += n) {
-        Tile(t.quads, a, b + f * kInt8Depth, sums + f);
+        Tile<kUnsignedB>(t.quads, a, b + f * kInt8Depth, sums + f);
       }
     }
   }
+}
+
+void ComputeTilesHere(const Int8Tiles& t) {
+  return t.unsigned_b ? ComputeTiles<true>(t) : ComputeTiles<false>(t);
 }
 
 // NOLINTNEXTLINE(google-readability-namespace-comments)

@@ -14,34 +14,65 @@ namespace {
 
 constexpr int64_t kTileSums = kInt8Rows * kInt8Features;
 
+#define KX_AVX512_TARGET __attribute__((target("avx512f,avx512bw,avx512vl,avx512vnni")))
+#define KX_AVX_TARGET __attribute__((target("avx2,avxvnni")))
+
 int32_t QuadAt(const int8_t* a, int64_t row) {
   int32_t quad;
   std::memcpy(&quad, a + row * kInt8Depth, sizeof(quad));
   return quad;
 }
 
+// Four bytes of b by four of a in every lane, one of them unsigned, added to c.
+template <bool kUnsignedB>
+KX_AVX512_TARGET __m512i Dot4(__m512i c, __m512i b, __m512i a) {
+  return kUnsignedB ? _mm512_dpbusd_epi32(c, b, a) : _mm512_dpbusd_epi32(c, a, b);
+}
+template <bool kUnsignedB>
+KX_AVX_TARGET __m256i Dot4(__m256i c, __m256i b, __m256i a) {
+  return kUnsignedB ? _mm256_dpbusd_avx_epi32(c, b, a) : _mm256_dpbusd_avx_epi32(c, a, b);
+}
+
+// What the sums of a feature block begin at: -128 sum_k b where a is a + 128, else 0.
+KX_AVX512_TARGET __m512i StartAvx512(const Int8Tiles& t, const int8_t* b) {
+  __m512i sum = _mm512_setzero_si512();
+  if (t.unsigned_b) return sum;
+  const __m512i all_128 = _mm512_set1_epi8(-128);  // unsigned
+  for (int64_t i = 0; i < t.quads; ++i) {
+    sum = _mm512_dpbusd_epi32(sum, all_128, _mm512_loadu_si512(b + i * kInt8Features * kInt8Depth));
+  }
+  return _mm512_sub_epi32(_mm512_setzero_si512(), sum);
+}
+KX_AVX_TARGET __m256i StartAvx(const Int8Tiles& t, const int8_t* b) {
+  __m256i sum = _mm256_setzero_si256();
+  if (t.unsigned_b) return sum;
+  const __m256i all_128 = _mm256_set1_epi8(-128);  // unsigned
+  for (int64_t i = 0; i < t.quads; ++i) {
+    const auto* w = reinterpret_cast<const __m256i*>(b + i * kInt8Features * kInt8Depth);
+    sum = _mm256_dpbusd_avx_epi32(sum, all_128, _mm256_loadu_si256(w));
+  }
+  return _mm256_sub_epi32(_mm256_setzero_si256(), sum);
+}
+
 // Six rows by `kBlocks` feature blocks of one register each: 24 sums of 32 registers.
-template <int kBlocks>
-__attribute__((target("avx512f,avx512bw,avx512vl,avx512vnni"))) void TileAvx512(
-    const Int8Tiles& t, const int8_t* a, const int8_t* b, int32_t* sums, int64_t sums_stride) {
-  const __m512i flip = _mm512_set1_epi8(-128);
+template <bool kUnsignedB, int kBlocks>
+KX_AVX512_TARGET void TileAvx512(const Int8Tiles& t, const int8_t* a, const int8_t* b,
+                                 const __m512i* start, int32_t* sums, int64_t sums_stride) {
   __m512i c[kInt8Rows][kBlocks];
   HWY_UNROLL(8)
   for (auto& row : c) {
     HWY_UNROLL(8)
-    for (auto& sum : row) sum = _mm512_setzero_si512();
+    for (int j = 0; j < kBlocks; ++j) row[j] = start[j];
   }
   for (int64_t i = 0; i < t.quads; ++i) {
     __m512i w[kBlocks];
     HWY_UNROLL(8)
-    for (int j = 0; j < kBlocks; ++j) {
-      w[j] = _mm512_xor_si512(_mm512_loadu_si512(b + j * t.b_stride), flip);
-    }
+    for (int j = 0; j < kBlocks; ++j) w[j] = _mm512_loadu_si512(b + j * t.b_stride);
     HWY_UNROLL(8)
     for (int64_t r = 0; r < kInt8Rows; ++r) {
       const __m512i x = _mm512_set1_epi32(QuadAt(a, r));
       HWY_UNROLL(8)
-      for (int j = 0; j < kBlocks; ++j) c[r][j] = _mm512_dpbusd_epi32(c[r][j], w[j], x);
+      for (int j = 0; j < kBlocks; ++j) c[r][j] = Dot4<kUnsignedB>(c[r][j], w[j], x);
     }
     a += kInt8Rows * kInt8Depth;
     b += kInt8Features * kInt8Depth;
@@ -55,22 +86,25 @@ __attribute__((target("avx512f,avx512bw,avx512vl,avx512vnni"))) void TileAvx512(
   }
 }
 
-__attribute__((target("avx2,avxvnni"))) void TileAvx(const Int8Tiles& t, const int8_t* a,
-                                                     const int8_t* b, int32_t* sums) {
-  const __m256i flip = _mm256_set1_epi8(-128);
+template <bool kUnsignedB>
+KX_AVX_TARGET void TileAvx(const Int8Tiles& t, const int8_t* a, const int8_t* b,
+                           const __m256i* start, int32_t* sums) {
   const auto at = [](auto* p) { return reinterpret_cast<__m256i*>(p); };
   const auto in = [](const auto* p) { return reinterpret_cast<const __m256i*>(p); };
   __m256i c[kInt8Rows][2];
   HWY_UNROLL(8)
-  for (auto& row : c) row[0] = row[1] = _mm256_setzero_si256();
+  for (auto& row : c) {
+    row[0] = start[0];
+    row[1] = start[1];
+  }
   for (int64_t i = 0; i < t.quads; ++i) {
-    const __m256i w0 = _mm256_xor_si256(_mm256_loadu_si256(in(b)), flip);
-    const __m256i w1 = _mm256_xor_si256(_mm256_loadu_si256(in(b + 32)), flip);
+    const __m256i w0 = _mm256_loadu_si256(in(b));
+    const __m256i w1 = _mm256_loadu_si256(in(b + 32));
     HWY_UNROLL(8)
     for (int64_t r = 0; r < kInt8Rows; ++r) {
       const __m256i x = _mm256_set1_epi32(QuadAt(a, r));
-      c[r][0] = _mm256_dpbusd_avx_epi32(c[r][0], w0, x);
-      c[r][1] = _mm256_dpbusd_avx_epi32(c[r][1], w1, x);
+      c[r][0] = Dot4<kUnsignedB>(c[r][0], w0, x);
+      c[r][1] = Dot4<kUnsignedB>(c[r][1], w1, x);
     }
     a += kInt8Rows * kInt8Depth;
     b += kInt8Features * kInt8Depth;
@@ -84,32 +118,46 @@ __attribute__((target("avx2,avxvnni"))) void TileAvx(const Int8Tiles& t, const i
   }
 }
 
-}  // namespace
+// `kBlocks` feature blocks from `j` on, all row panels.
+template <bool kUnsignedB, int kBlocks>
+KX_AVX512_TARGET void PanelsAvx512(const Int8Tiles& t, int64_t j) {
+  const int64_t stride = t.panels * kTileSums;
+  const int8_t* b = t.b + j * t.b_stride;
+  __m512i start[kBlocks];
+  for (int k = 0; k < kBlocks; ++k) start[k] = StartAvx512(t, b + k * t.b_stride);
+  for (int64_t i = 0; i < t.panels; ++i) {
+    TileAvx512<kUnsignedB, kBlocks>(t, t.a + i * t.a_stride, b, start,
+                                    t.sums + j * stride + i * kTileSums, stride);
+  }
+}
 
-void ComputeTilesAvxVnni(const Int8Tiles& t) {
+template <bool kUnsignedB>
+void TilesAvx512(const Int8Tiles& t) {
+  int64_t j = 0;
+  for (; j + 4 <= t.blocks; j += 4) PanelsAvx512<kUnsignedB, 4>(t, j);
+  for (; j < t.blocks; ++j) PanelsAvx512<kUnsignedB, 1>(t, j);
+}
+
+template <bool kUnsignedB>
+KX_AVX_TARGET void TilesAvx(const Int8Tiles& t) {
   for (int64_t j = 0; j < t.blocks; ++j) {
+    const int8_t* b = t.b + j * t.b_stride;
+    const __m256i start[2] = {StartAvx(t, b), StartAvx(t, b + 32)};
     for (int64_t i = 0; i < t.panels; ++i) {
-      TileAvx(t, t.a + i * t.a_stride, t.b + j * t.b_stride,
-              t.sums + (j * t.panels + i) * kTileSums);
+      TileAvx<kUnsignedB>(t, t.a + i * t.a_stride, b, start,
+                          t.sums + (j * t.panels + i) * kTileSums);
     }
   }
 }
 
+}  // namespace
+
+void ComputeTilesAvxVnni(const Int8Tiles& t) {
+  return t.unsigned_b ? TilesAvx<true>(t) : TilesAvx<false>(t);
+}
+
 void ComputeTilesAvx512Vnni(const Int8Tiles& t) {
-  const int64_t stride = t.panels * kTileSums;
-  int64_t j = 0;
-  for (; j + 4 <= t.blocks; j += 4) {
-    for (int64_t i = 0; i < t.panels; ++i) {
-      TileAvx512<4>(t, t.a + i * t.a_stride, t.b + j * t.b_stride,
-                    t.sums + j * stride + i * kTileSums, stride);
-    }
-  }
-  for (; j < t.blocks; ++j) {
-    for (int64_t i = 0; i < t.panels; ++i) {
-      TileAvx512<1>(t, t.a + i * t.a_stride, t.b + j * t.b_stride,
-                    t.sums + j * stride + i * kTileSums, stride);
-    }
-  }
+  return t.unsigned_b ? TilesAvx512<true>(t) : TilesAvx512<false>(t);
 }
 
 }  // namespace kontext::cpu
