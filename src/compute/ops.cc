@@ -118,6 +118,22 @@ void Ops::ModulatedLinear(ConstTensorView src, const RowModulation& m, const Lin
   Run(c, dst, LinearOperations(dst, w), [&] { DoModulatedLinear(src, m, w, act, dst); });
 }
 
+void Ops::ModulatedMlp(TensorView operand, const RowModulation& m, const LinearWeights& in,
+                       const LinearWeights& out, ConstTensorView gate, TensorView dst) {
+  OpCheck c("ModulatedMlp");
+  c.Size('D', in.in_features).Size('O', out.in_features);
+  c.That(out.out_features == in.in_features && out.in_features >= in.out_features,
+         "weights are [{},{}] and [{},{}], expected [F,D] and [D,A+F]", in.out_features,
+         in.in_features, out.out_features, out.in_features);
+  c.Arg("dst", dst, "TD", Kind::kActivation).Arg("operand", operand, "TO", Kind::kActivation);
+  c.Arg("shift", m.shift, "D", Kind::kVector).Arg("scale", m.scale, "D", Kind::kVector);
+  c.Arg("gate", gate, "D", Kind::kVector);
+  c.That(GoodEps(m.eps), kEps, m.eps).Apart("operand", operand, dst);
+  const double features = Double(in.out_features) + Double(out.in_features);
+  Run(c, dst, 2.0 * Double(dst.dim(0)) * Double(dst.dim(1)) * features,
+      [&] { DoModulatedMlp(operand, m, in, out, gate, dst); });
+}
+
 void Ops::Attention(ConstTensorView q, ConstTensorView k, ConstTensorView v,
                     const AttentionOptions& o, TensorView dst) {
   OpCheck c("Attention");  // T queries, S keys, E = Dh

@@ -238,6 +238,12 @@ class Ops {
   // src [T,K], dst [T,N]                                               (BFL layers.py:163-165)
   void ModulatedLinear(ConstTensorView src, const RowModulation& m, const LinearWeights& w,
                        Activation act, TensorView dst);
+  // A block's MLP, and what lies beside it in the operand of its second product: dst[t] += gate *
+  // out(operand[t]), where the last F columns of operand are gelu_tanh(in(modulated norm of dst)).
+  // They may be written, and be other than that afterwards. The A columns before them are read.
+  // dst [T,D], operand [T,A+F], in [F,D], out [D,A+F], gate [D]     (BFL layers.py:186, 230-239)
+  void ModulatedMlp(TensorView operand, const RowModulation& m, const LinearWeights& in,
+                    const LinearWeights& out, ConstTensorView gate, TensorView dst);
   // One of q, k, v out of a joint projection, as heads: dst[h, t, :] = src[t, h*Dh : (h+1)*Dh],
   // then RmsNorm over Dh by `norm` [Dh] and Rope by `rope` [T,Dh/2,2]; either may be empty
   // (skipped). src [T,H*Dh], a column range of the projection; dst [H,T,Dh]          (BFL
@@ -292,6 +298,8 @@ class Ops {
                                 TensorView dst);
   virtual void DoModulatedLinear(ConstTensorView src, const RowModulation& m,
                                  const LinearWeights& w, Activation act, TensorView dst);
+  virtual void DoModulatedMlp(TensorView operand, const RowModulation& m, const LinearWeights& in,
+                              const LinearWeights& out, ConstTensorView gate, TensorView dst);
   virtual void DoSplitHeadsNormRope(ConstTensorView src, ConstTensorView norm, float eps,
                                     ConstTensorView rope, TensorView dst);
   virtual void DoConv2dAdd(ConstTensorView src, const ConvWeights& w, const ConvOptions& o,

@@ -23,6 +23,14 @@ void Ops::DoModulatedLinear(ConstTensorView src, const RowModulation& m, const L
   DoLinear(both.At(0), w, act, dst);
 }
 
+void Ops::DoModulatedMlp(TensorView operand, const RowModulation& m, const LinearWeights& in,
+                         const LinearWeights& out, ConstTensorView gate, TensorView dst) {
+  const TensorView hidden =
+      operand.Cols(operand.dim(1) - in.out_features, operand.dim(1));  // [T,F]
+  DoModulatedLinear(dst, m, in, Activation::kGeluTanh, hidden);
+  DoLinearGatedAdd(operand, out, gate, dst);
+}
+
 void Ops::DoSplitHeadsNormRope(ConstTensorView src, ConstTensorView norm, float eps,
                                ConstTensorView rope, TensorView dst) {
   ConstTensorView heads(src.data(), src.dtype(), dst.shape());  // src [T,H*Dh] seen as [H,T,Dh]

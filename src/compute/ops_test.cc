@@ -99,6 +99,17 @@ TEST(OpsCheckTest, Linear) {
        [](Ops& o, Memory& n) {
          o.ModulatedLinear(n({2, 4}), {n({4}), n({4}), 0}, *Linear34(o, n), kNone, n({2, 3}));
        }},
+      {"ModulatedMlp: weights are [3,4] and [3,4], expected [F,D] and [D,A+F]",
+       [](Ops& o, Memory& n) {
+         const auto w = Linear34(o, n);
+         o.ModulatedMlp(n({2, 4}), {n({4}), n({4}), 1e-6f}, *w, *w, n({4}), n({2, 4}));
+       }},
+      {"ModulatedMlp: operand is [2,3], expected [2,5]",
+       [](Ops& o, Memory& n) {
+         const auto out = std::move(*o.PrepareLinear({{n({4, 5})}, {}}));
+         o.ModulatedMlp(n({2, 3}), {n({4}), n({4}), 1e-6f}, *Linear34(o, n), *out, n({4}),
+                        n({2, 4}));
+       }},
       {"Linear: src and dst share memory",
        [](Ops& o, Memory& n) {
          auto w = o.PrepareLinear({{n({4, 4})}, {}});

@@ -48,7 +48,7 @@ struct DitActivations {
   // Views of `wide`. qkv ends with the split into heads, before the other two are written.
   TensorView qkv;            // [T, 3D]
   TensorView attention;      // [T, D]
-  TensorView mlp;            // [T, F]: after its GELU
+  TensorView mlp;            // [T, F]: room for an MLP's hidden rows
   TensorView attention_mlp;  // [T, D+F]: both, the input of a single block's linear2
 };
 

@@ -59,6 +59,8 @@ class IdleOps : public Ops {
   void DoLinearGatedAdd(In, const LinearWeights&, In, Out) override {}
   void DoModulatedLinear(In, const RowModulation&, const LinearWeights&, Activation, Out) override {
   }
+  void DoModulatedMlp(Out, const RowModulation&, const LinearWeights&, const LinearWeights&, In,
+                      Out) override {}
   void DoSplitHeadsNormRope(In, In, float, In, Out) override {}
 };
 

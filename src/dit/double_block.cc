@@ -17,7 +17,7 @@ struct Stream {
   TensorView qkv;         // [Ts, 3D]
   TensorView q, k, v;     // [H, Ts, Dh], in the joint ones
   TensorView attention;   // [Ts, D]
-  TensorView mlp;         // [Ts, F]
+  TensorView mlp;         // [Ts, F], room
 };
 
 Stream StreamOf(const DitStep& s, const StreamWeights& w, ConstTensorView modulation, int64_t begin,
@@ -71,8 +71,7 @@ void DoubleBlock(const DitStep& s, size_t index, const DoubleBlockWeights& w) {
     // :185, 189: x += gate1 * proj(attention)
     ops.LinearGatedAdd(t->attention, *t->w.proj, t->mod1.gate, t->x);  // [Ts, D]
     // :186, 190: x += gate2 * mlp(modulated norm)
-    ops.ModulatedLinear(t->x, t->mod2.in, *t->w.mlp_0, Activation::kGeluTanh, t->mlp);  // [Ts, F]
-    ops.LinearGatedAdd(t->mlp, *t->w.mlp_2, t->mod2.gate, t->x);                        // [Ts, D]
+    ops.ModulatedMlp(t->mlp, t->mod2.in, *t->w.mlp_0, *t->w.mlp_2, t->mod2.gate, t->x);  // [Ts, D]
   }
   s.tap(img.x, "double{}.img", index);
   s.tap(txt.x, "double{}.txt", index);

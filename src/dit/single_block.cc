@@ -33,11 +33,9 @@ void SingleBlock(const DitStep& s, size_t index, const SingleBlockWeights& w, Ro
   options.coarsest = Precision::kInt8;
   ops.Attention(a.q.Slice(1, rows.begin, rows.end), a.k, a.v, options,
                 of_rows(a.attention));  // [Tq, D]
-  // :230, 238: the same norm, then the MLP's rows of linear1, through the GELU
-  ops.ModulatedLinear(of_rows(a.x), mod.in, *w.linear1_mlp, Activation::kGeluTanh,
-                      of_rows(a.mlp));  // [Tq, F]
-  // :238-239: x += gate * linear2(attention | mlp)
-  ops.LinearGatedAdd(of_rows(a.attention_mlp), *w.linear2, mod.gate, of_rows(a.x));  // [Tq, D]
+  // :230, 238-239: x += gate * linear2(attention | mlp), the MLP's rows of linear1 on the same norm
+  ops.ModulatedMlp(of_rows(a.attention_mlp), mod.in, *w.linear1_mlp, *w.linear2, mod.gate,
+                   of_rows(a.x));  // [Tq, D]
   s.tap(of_rows(a.x), "single{}", index);
 }
 

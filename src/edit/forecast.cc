@@ -47,12 +47,12 @@ class PatternSource : public TensorSource {
   std::map<std::string, Tensor> made_;
 };
 
-// Seconds and operations of the traced ops whose names `which` accepts.
+// Seconds and operations of the traced ops that `which` accepts.
 template <class Which>
 OpTrace Sum(const Ops& ops, const Which& which) {
   OpTrace sum;
   for (const OpTrace& t : ops.trace()) {
-    if (!which(t.op)) continue;
+    if (!which(t)) continue;
     sum.seconds += t.seconds;
     sum.operations += t.operations;
   }
@@ -94,11 +94,10 @@ class BlockTrial {
 };
 
 Result<Rates> RatesOfTrace(const Ops& ops, int64_t rows) {
-  const auto is_linear = [](const std::string& op) { return op.find("Linear") != op.npos; };
-  const auto is_attention = [](const std::string& op) { return op == "Attention"; };
+  const auto is_attention = [](const OpTrace& t) { return t.op == "Attention"; };
+  const auto is_linear = [&](const OpTrace& t) { return t.operations > 0 && !is_attention(t); };
   const OpTrace linear = Sum(ops, is_linear), attention = Sum(ops, is_attention);
-  const OpTrace rest =
-      Sum(ops, [&](const std::string& op) { return !is_linear(op) && !is_attention(op); });
+  const OpTrace rest = Sum(ops, [](const OpTrace& t) { return t.operations == 0; });
   if (linear.seconds <= 0 || attention.seconds <= 0) {
     return Internal("the trial step left no trace");
   }

@@ -1,4 +1,5 @@
-// ModulatedLinear: Linear of (1 + scale) * LayerNorm(src) + shift.
+// ModulatedLinear, Linear of (1 + scale) * LayerNorm(src) + shift, and ModulatedMlp, which begins
+// with one.
 #include <fmt/format.h>
 
 #include <limits>
@@ -177,6 +178,43 @@ TEST_P(ModulatedLinearTest, RowsThatAreNotNumbers) {
       EXPECT_FALSE(std::isfinite(y[n])) << n;
       EXPECT_FALSE(std::isfinite(y[kN + n])) << n;
       EXPECT_TRUE(std::isfinite(y[2 * kN + n])) << n;
+    }
+  }
+}
+
+// The MLP's formula by other ops: the hidden columns by ModulatedLinear, in f32, then
+// LinearGatedAdd. `beside` columns lie before the hidden ones. In 8 bits the cpu backend makes the
+// same digits of the same numbers; else it is these two ops, as in the reference.
+TEST_P(ModulatedLinearTest, MlpIsItsTwoProducts) {
+  struct MlpSizes {
+    int64_t t, d, beside, hidden;
+  };
+  // Both of FLUX's kinds (no columns beside, and whole slices of them), rows beyond a task, a chunk
+  // and a panel, hidden slices beyond the first, columns beside that share a slice.
+  constexpr MlpSizes kMlps[] = {{1, 4, 0, 8},      {100, 64, 0, 512},         {7, 256, 3072, 512},
+                                {13, 64, 0, 3328}, {3, 256, 3072, 3072 + 64}, {9, 64, 64, 256},
+                                {1600, 16, 0, 48}};
+  for (Precision precision : {Precision::kExact, Precision::kInt8}) {
+    ops->SetPrecision(precision);
+    for (const MlpSizes& s : kMlps) {
+      const Case in = Make({s.t, s.d, s.hidden}, DType::kF32, DType::kBF16, Precision::kInt8, 3);
+      Draw draw(static_cast<uint32_t>(s.t));
+      const int64_t columns = s.beside + s.hidden;
+      const HostTensor out_weight = draw.Tensor(DType::kBF16, {s.d, columns}),
+                       gate = draw.Tensor(DType::kF32, {s.d});
+      const auto out = Prepared(*ops, out_weight, Precision::kInt8);
+      const Values beside = draw(DType::kF32, s.t * columns), x = in.src.values();
+      HostTensor got(DType::kF32, {s.t, s.d}, x, 2), want(DType::kF32, {s.t, s.d}, x);
+      HostTensor operand(DType::kF32, {s.t, columns}, beside, 1),
+          two(DType::kF32, {s.t, columns}, beside);
+      ops->ModulatedMlp(operand.view(), in.modulation(), *in.tested, *out, gate.view(), got.view());
+      ops->ModulatedLinear(want.view(), in.modulation(), *in.tested, Activation::kGeluTanh,
+                           two.view().Cols(s.beside, columns));
+      ops->LinearGatedAdd(two.view(), *out, gate.view(), want.view());
+      CompareExactly("ModulatedMlp",
+                     fmt::format("[{},{}] {}+{} {}", s.t, s.d, s.beside, s.hidden,
+                                 precision == Precision::kInt8 ? "int8" : "exact"),
+                     got, want);
     }
   }
 }

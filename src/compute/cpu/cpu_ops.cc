@@ -12,6 +12,7 @@
 #include "compute/cpu/cpu.h"
 #include "compute/cpu/elementwise.h"
 #include "compute/cpu/int8_attention.h"
+#include "compute/cpu/int8_mlp.h"
 #include "compute/cpu/int8_product.h"
 #include "compute/cpu/norm.h"
 #include "compute/cpu/product.h"
@@ -51,6 +52,9 @@ int64_t CpuOps::ScratchBytes(std::span<const OpSizes> groups) const {
     if (precision() == Precision::kInt8) {
       if (rank > 0) result = std::min(s.rows, kBranchedRows) * s.out * SizeOf(DType::kF32);
       Int8ProductSlots(plan_.int8, s.rows, s.in, s.out, bytes);
+      if (s.modulated > 0 && Int8MlpTakes(plan_.int8, 0, 1)) {
+        Int8MlpSlots(plan_.int8, s.rows, s.modulated, s.in, bytes);
+      }
       Int8AttentionSlots(s.heads, s.queries, s.keys, s.channels, bytes);
     }
     if (widen) bytes[static_cast<size_t>(Slot::kKernel)] = s.kernel * 4 / 9 * SizeOf(DType::kF32);

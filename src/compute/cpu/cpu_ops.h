@@ -5,8 +5,10 @@
 
 #include <memory>
 #include <string_view>
+#include <vector>
 
 #include "compute/cpu/cpu_features.h"
+#include "compute/cpu/int8_weights.h"
 #include "compute/cpu/norm.h"
 #include "compute/cpu/onednn.h"
 #include "compute/cpu/panels.h"
@@ -63,6 +65,8 @@ class CpuOps : public Ops {
                         TensorView dst) override;
   void DoModulatedLinear(ConstTensorView src, const RowModulation& m, const LinearWeights& w,
                          Activation act, TensorView dst) override;
+  void DoModulatedMlp(TensorView operand, const RowModulation& m, const LinearWeights& in,
+                      const LinearWeights& out, ConstTensorView gate, TensorView dst) override;
   void DoSplitHeadsNormRope(ConstTensorView src, ConstTensorView norm, float eps,
                             ConstTensorView rope, TensorView dst) override;
   void DoConv2dAdd(ConstTensorView src, const ConvWeights& w, const ConvOptions& o,
@@ -79,6 +83,7 @@ class CpuOps : public Ops {
                  const TensorView& dst);
   Status Int8(const ConstTensorView& src, const RowNorm* norm, const CpuLinearWeights& w,
               const Epilogue& epilogue, const TensorView& dst);
+  Result<const std::vector<Int8Weights::Part>*> KeptParts(const CpuLinearWeights& w);
   // The rows of src in the dtype of activations, dense.
   Result<ConstTensorView> Normed(const ConstTensorView& src, const RowNorm& norm);
   bool RunsInInt8(const CpuLinearWeights& w) const;

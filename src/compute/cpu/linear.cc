@@ -1,7 +1,7 @@
-// Linear, ModulatedLinear and LinearGatedAdd. Products in 8 bits run on our own kernels everywhere;
-// else, where the processor multiplies bf16 natively but has no AMX, oneDNN works on weights
-// prepacked in its layout; everywhere else our own kernel converts the checkpoint's rows as it
-// packs them, and preparing a weight copies nothing.
+// Linear, LinearGatedAdd, ModulatedLinear and ModulatedMlp. Products in 8 bits run on our own
+// kernels everywhere; else, where the processor multiplies bf16 natively but has no AMX, oneDNN
+// works on weights prepacked in its layout; everywhere else our own kernel converts the
+// checkpoint's rows as it packs them, and preparing a weight copies nothing.
 #include <algorithm>
 #include <optional>
 #include <utility>
@@ -10,6 +10,7 @@
 #include "compute/cpu/branches.h"
 #include "compute/cpu/cpu_ops.h"
 #include "compute/cpu/elementwise.h"
+#include "compute/cpu/int8_mlp.h"
 #include "compute/cpu/int8_product.h"
 #include "compute/cpu/parallel.h"
 #include "compute/cpu/product.h"
@@ -47,6 +48,13 @@ Result<Tensor> Stack(const std::vector<Part>& parts, DType dtype) {
   return all;
 }
 
+RowNorm NormOf(const RowModulation& m) {
+  return {.eps = m.eps,
+          .weight = m.scale.As<float>(),
+          .bias = m.shift.As<float>(),
+          .weight_plus_one = true};
+}
+
 // Token count for which oneDNN chooses the layout of packed weights; others use the same one.
 constexpr int64_t kTypicalRows = 1024;
 
@@ -72,6 +80,8 @@ class CpuLinearWeights : public LinearWeights {
   mutable Buffer encoded;
   mutable std::vector<Int8Weights::Part> int8_parts;
 
+  // In 8 bits there is no memory for a copy: encoded anew in each use.
+  bool EncodedAnew() const { return in_place && int8->encoded_bytes() > 0; }
   const float* bias_data() const { return has_bias ? bias.view().As<float>() : nullptr; }
 };
 
@@ -118,6 +128,19 @@ Status CpuOps::PackForLibrary(const CpuLinearWeights& w) {
   return Status();
 }
 
+// Encoded when they are needed for the first time, unless they are in 8 bits where they lie.
+Result<const std::vector<Int8Weights::Part>*> CpuOps::KeptParts(const CpuLinearWeights& w) {
+  if (w.int8_parts.empty()) {
+    const int64_t bytes = w.int8->encoded_bytes();
+    if (bytes > 0) {
+      KX_ASSIGN_OR_RETURN(w.encoded, Buffer::Allocate(bytes));
+    }
+    KX_ASSIGN_OR_RETURN(w.int8_parts, w.int8->Encode(w.encoded.data()));
+    if (!w.in_place) pending_int8_bytes_ -= bytes;
+  }
+  return &w.int8_parts;
+}
+
 Result<ConstTensorView> CpuOps::Normed(const ConstTensorView& src, const RowNorm& norm) {
   const int64_t bytes = src.shape().NumElements() * SizeOf(activation_dtype());
   KX_ASSIGN_OR_RETURN(std::byte * memory, space_.Bytes(Slot::kOperand, bytes));
@@ -129,18 +152,13 @@ Result<ConstTensorView> CpuOps::Normed(const ConstTensorView& src, const RowNorm
 Status CpuOps::Int8(const ConstTensorView& src, const RowNorm* norm, const CpuLinearWeights& w,
                     const Epilogue& epilogue, const TensorView& dst) {
   std::vector<Int8Weights::Part> passing;
-  if (w.int8_parts.empty()) {
-    const int64_t bytes = w.int8->encoded_bytes();
-    if (w.in_place) {  // no memory for a copy: encoded anew in each use
-      KX_ASSIGN_OR_RETURN(std::byte * memory, space_.Bytes(Slot::kColumnPanels, bytes));
-      KX_ASSIGN_OR_RETURN(passing, w.int8->Encode(memory));
-    } else {
-      if (bytes > 0) {
-        KX_ASSIGN_OR_RETURN(w.encoded, Buffer::Allocate(bytes));
-      }
-      KX_ASSIGN_OR_RETURN(w.int8_parts, w.int8->Encode(w.encoded.data()));
-      pending_int8_bytes_ -= bytes;
-    }
+  const std::vector<Int8Weights::Part>* parts = &passing;
+  if (w.EncodedAnew()) {
+    KX_ASSIGN_OR_RETURN(std::byte * memory,
+                        space_.Bytes(Slot::kColumnPanels, w.int8->encoded_bytes()));
+    KX_ASSIGN_OR_RETURN(passing, w.int8->Encode(memory));
+  } else {
+    KX_ASSIGN_OR_RETURN(parts, KeptParts(w));
   }
   const int64_t T = src.dim(0);
   const int64_t step = w.branches.empty() ? T : kBranchedRows;
@@ -148,7 +166,7 @@ Status CpuOps::Int8(const ConstTensorView& src, const RowNorm* norm, const CpuLi
     const auto cut = [&](const auto& v) { return v.Rows(row, std::min(row + step, T)); };
     Int8Product p{.src = cut(src),
                   .norm = norm,
-                  .weight = passing.empty() ? w.int8_parts : passing,
+                  .weight = *parts,
                   .rotation = w.int8->rotation(),
                   .branches = {},
                   .epilogue = epilogue,
@@ -245,10 +263,7 @@ void CpuOps::DoLinear(ConstTensorView src, const LinearWeights& w, Activation ac
 // each piece of the weight, so they are normed before; as many at a time as are packed together.
 void CpuOps::DoModulatedLinear(ConstTensorView src, const RowModulation& m,
                                const LinearWeights& weights, Activation act, TensorView dst) {
-  const RowNorm norm{.eps = m.eps,
-                     .weight = m.scale.As<float>(),
-                     .bias = m.shift.As<float>(),
-                     .weight_plus_one = true};
+  const RowNorm norm = NormOf(m);
   const auto& w = static_cast<const CpuLinearWeights&>(weights);
   if (RunsInInt8(w)) return Keep(Int8(src, &norm, w, {.act = act}, dst));
   const int64_t T = src.dim(0);
@@ -258,6 +273,37 @@ void CpuOps::DoModulatedLinear(ConstTensorView src, const RowModulation& m,
     Status status = normed.ok() ? Product(*normed, w, {.act = act}, cut(dst)) : normed.status();
     if (!status.ok()) return Fail(std::move(status));
   }
+}
+
+void CpuOps::DoModulatedMlp(TensorView operand, const RowModulation& m, const LinearWeights& in,
+                            const LinearWeights& out, ConstTensorView gate, TensorView dst) {
+  const auto& a = static_cast<const CpuLinearWeights&>(in);
+  const auto& b = static_cast<const CpuLinearWeights&>(out);
+  const int64_t beside = operand.dim(1) - in.out_features;
+  const auto fits = [&](const CpuLinearWeights& w) {
+    return RunsInInt8(w) && w.branches.empty() && !w.EncodedAnew();
+  };
+  if (!fits(a) || !fits(b) || !Int8MlpTakes(plan_.int8, beside, std::ssize(a.rows->parts()))) {
+    DoModulatedLinear(dst, m, in, Activation::kGeluTanh,
+                      operand.Cols(beside, operand.dim(1)));  // [T,F]
+    return DoLinearGatedAdd(operand, out, gate, dst);
+  }
+  const auto in_parts = KeptParts(a), out_parts = KeptParts(b);
+  if (!in_parts.ok()) return Fail(in_parts.status());
+  if (!out_parts.ok()) return Fail(out_parts.status());
+  Keep(MultiplyInt8Mlp(
+      plan_.int8,
+      {.src = dst,
+       .norm = NormOf(m),
+       .beside = operand.Cols(0, beside),
+       .in = **in_parts,
+       .in_epilogue = {.bias = a.bias_data(), .act = Activation::kGeluTanh},
+       .out = **out_parts,
+       .out_epilogue = {.bias = b.bias_data(), .gate = gate.As<float>(), .addend = dst},
+       .dst = dst,
+       .in_rotation = a.int8->rotation(),
+       .out_rotation = b.int8->rotation()},
+      space_));
 }
 
 void CpuOps::DoLinearGatedAdd(ConstTensorView src, const LinearWeights& w, ConstTensorView gate,

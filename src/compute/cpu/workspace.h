@@ -22,6 +22,7 @@ enum class Slot : uint8_t {
   kBias,          // attention: the relative bias, turned round
   kOperand,       // an operand in the dtype that oneDNN wants
   kResult,        // a result in the dtype that oneDNN gives
+  kHidden,        // an MLP's hidden activations in 8 bits
   kNarrowed,      // products with low-rank branches: the activations between down and up
   kKernel,        // UpsampleConv2d: the kernel of one phase
   kLibrary,       // oneDNN's scratchpad
