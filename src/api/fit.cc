@@ -52,12 +52,11 @@ constexpr double kReached = 0.8;     // of that rate, by whole products
 constexpr double kAttention = 0.72;  // attention's rate beside the products' (620 to 860 Gop/s)
 
 const char* OwnIsa(const cpu::CpuFeatures& f) {
-  const bool bf16 = f.bf16 && !f.slow_bf16;
-  return f.amx      ? "amx"
-         : bf16     ? "avx512_bf16"
-         : f.vnni   ? "avx512_vnni"
-         : f.avx512 ? "avx512"
-                    : "avx2";
+  return f.amx                ? "amx"
+         : cpu::NativeBf16(f) ? "avx512_bf16"
+         : f.vnni             ? "avx512_vnni"
+         : f.avx512           ? "avx512"
+                              : "avx2";
 }
 
 Status CheckOptions(const FitOptions& o) {

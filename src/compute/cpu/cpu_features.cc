@@ -104,7 +104,7 @@ CpuFeatures Limit(const CpuFeatures& have, Isa limit) {
 std::string NameOf(const CpuFeatures& f) {
   std::string name = f.avx512 ? "avx512" : f.avx2 ? "avx2" : f.sse4 ? "sse4" : "baseline";
   if (f.vnni) name += "+vnni";
-  if (f.bf16) name += "+bf16";
+  if (NativeBf16(f)) name += "+bf16";
   if (f.amx || f.amx_int8) name += "+amx";
   return name;
 }
@@ -118,7 +118,7 @@ Int8Path Int8PathFor(const CpuFeatures& features) {
 }
 
 Plan PlanFor(const CpuFeatures& features, std::string_view dtype) {
-  const bool native = features.avx512 && features.bf16 && (features.amx || !features.slow_bf16);
+  const bool native = NativeBf16(features);
   Plan plan;
   plan.bf16_activations = dtype == "bf16" || (dtype.empty() && native);
   if (plan.bf16_activations && native) {

@@ -23,6 +23,11 @@ struct CpuFeatures {
   bool amx_int8 = false;  // the same with INT8
 };
 
+// bf16 is multiplied as such: nothing else there is as fast.
+inline bool NativeBf16(const CpuFeatures& f) {
+  return f.avx512 && f.bf16 && (f.amx || !f.slow_bf16);
+}
+
 // Of this processor, by cpuid.
 CpuFeatures DetectCpuFeatures();
 
@@ -60,7 +65,7 @@ struct Plan {
 };
 Plan PlanFor(const CpuFeatures& features, std::string_view dtype);
 
-// "avx512+vnni": for tables and recipes.
+// "avx512+vnni": for tables and recipes, so only what is used.
 std::string NameOf(const CpuFeatures& features);
 
 // The features to use in this process: the processor's, limited by the environment's KONTEXT_ISA.

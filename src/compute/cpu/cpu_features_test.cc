@@ -55,6 +55,13 @@ TEST(CpuFeaturesTest, PlanOfEveryProcessor) {
   }
 }
 
+TEST(CpuFeaturesTest, NamesSayWhatIsUsed) {
+  constexpr unsigned kSlow = 1u | 2u | 4u | 8u | 16u | 64u | 256u;
+  EXPECT_EQ(NameOf(FromBits(kSlow)), "avx512+vnni");
+  EXPECT_EQ(NameOf(FromBits(kSlow & ~256u)), "avx512+vnni+bf16");
+  EXPECT_EQ(NameOf(FromBits(kSlow | 32u | 128u)), "avx512+vnni+bf16+amx");
+}
+
 TEST(CpuFeaturesTest, LimitTakesAwayWhatIsAbove) {
   constexpr std::pair<const char*, unsigned> kKept[] = {
       {"sse4", 1u},         {"avx2", 3u},         {"avx_vnni", 67u}, {"avx512", 71u},
