@@ -13,7 +13,7 @@
 namespace kontext::cpu {
 namespace {
 
-constexpr int64_t kQueryBlocks = 4;  // blocks of 16 queries that share the passing keys
+constexpr int64_t kQueryBlocks = 2;  // blocks of 16 queries that share the passing keys
 constexpr int64_t kQueries = kQueryBlocks * kInt8Features;
 
 // What a thread works on, in memory of its own on a 64-byte boundary.

@@ -135,6 +135,7 @@ template <bool kUnsignedB>
 void TilesAvx512(const Int8Tiles& t) {
   int64_t j = 0;
   for (; j + 4 <= t.blocks; j += 4) PanelsAvx512<kUnsignedB, 4>(t, j);
+  for (; j + 2 <= t.blocks; j += 2) PanelsAvx512<kUnsignedB, 2>(t, j);
   for (; j < t.blocks; ++j) PanelsAvx512<kUnsignedB, 1>(t, j);
 }
 
