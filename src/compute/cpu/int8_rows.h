@@ -16,9 +16,8 @@ namespace kontext::cpu {
 struct Int8Panel {
   Int8Path path;  // for kAmx K is a multiple of 64
   int8_t* q;
-  float* scale;  // [slices][rows], `stride` from slice to slice: x R = q * scale
-  int32_t*
-      sums;  // the same: what the tiles' sums are too much by; for kMaddubs 128 * sum q, else 0
+  float* scale;   // [slices][rows], `stride` from slice to slice: x R = q * scale
+  int32_t* sums;  // the same, to be taken off the tiles' sums: 128 * sum q for kMaddubs, else 0
   int64_t stride;
 
   int64_t rows() const { return path == Int8Path::kAmx ? kInt8AmxRows : kInt8Rows; }
