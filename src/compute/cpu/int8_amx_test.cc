@@ -55,9 +55,7 @@ struct Packed {
       : panel_rows(path == Int8Path::kAmx ? kInt8AmxRows : kInt8Rows) {
     Buffer scratch = std::move(*Buffer::Allocate(2 * kK * 4));  // on a 64-byte boundary
     for (int64_t row = 0; row < kRows; row += panel_rows) {
-      QuantisePanel({.src = ViewOf(x.data(), {kRows, kK}),
-                     .row = row,
-                     .count = std::min(panel_rows, kRows - row)},
+      QuantisePanel({.src = ViewOf(x.data(), {kRows, kK}), .row = row},
                     reinterpret_cast<float*>(scratch.data()),
                     {.path = path,
                      .q = q.data() + row * kK,

@@ -17,7 +17,7 @@ struct Mine {
         packing(hidden + HiddenValues(cut)) {}
   static int64_t HiddenValues(const Int8Cut& cut) { return cut.block * cut.rows * kInt8Slice; }
   static int64_t Bytes(const Int8Cut& cut, int64_t columns) {
-    return Int8TaskBytes(cut, columns) + HiddenValues(cut) * 4 + kInt8Slice * 5;
+    return Int8TaskBytes(cut, columns) + HiddenValues(cut) * 4 + kInt8PackBytes;
   }
 
   int32_t* sums;
@@ -31,14 +31,14 @@ class Run {
       : path_(path),
         cut_(Int8CutFor(path)),
         m_(m),
-        rows_(m.src.dim(0)),
+        rows_(m.dst.dim(0)),
         beside_(m.beside.dim(1)),
         hidden_(m.in.front().rows),
         in_(PiecesOf(m.in)),
         out_(PiecesOf(m.out)) {}
 
   Status Execute(Workspace& space) {
-    const int64_t in = m_.src.dim(1), operand = beside_ + hidden_;
+    const int64_t in = m_.dst.dim(1), operand = beside_ + hidden_;
     const int64_t all = CeilDiv(rows_, cut_.rows), most = std::min(all, cut_.chunk);
     const int threads =
         ThreadsFor(static_cast<double>(rows_ * hidden_) * static_cast<double>(in) / 16);
@@ -65,8 +65,11 @@ class Run {
              const Mine& mine) const {
 #pragma omp for schedule(static)
     for (int64_t i = 0; i < panels; ++i) {
-      Pack(m_.src, &m_.norm, first + i, m_.in_rotation, x.Panel(i), mine);
-      if (beside_ > 0) Pack(m_.beside, nullptr, first + i, m_.out_rotation, h.Panel(i), mine);
+      const int64_t row = (first + i) * cut_.rows;
+      const int64_t turn = m_.in.front().in.rotation;
+      QuantisePanel({.src = m_.dst, .row = row, .norm = &m_.norm, .rotation = turn}, mine.packing,
+                    x.Panel(i));
+      if (beside_ > 0) PackOperand(m_.beside, row, h.Panel(i), mine);
     }
     // Slices outside: threads share one's weights.
     const int64_t blocks = CeilDiv(panels, cut_.block);
@@ -83,15 +86,11 @@ class Run {
     }
   }
 
-  void Pack(const ConstTensorView& src, const RowNorm* norm, int64_t panel, int64_t rotation,
-            const Int8Panel& to, const Mine& mine) const {
-    const int64_t row = panel * cut_.rows;
-    QuantisePanel({.src = src,
-                   .row = row,
-                   .count = std::min(cut_.rows, rows_ - row),
-                   .norm = norm,
-                   .rotation = rotation},
-                  mine.packing, to);
+  // Rows of what the second product reads.
+  void PackOperand(const ConstTensorView& src, int64_t row, const Int8Panel& to,
+                   const Mine& mine) const {
+    QuantisePanel({.src = src, .row = row, .rotation = m_.out.front().in.rotation}, mine.packing,
+                  to);
   }
 
   // A slice of the hidden columns for a row block: from the sums to the digits.
@@ -108,12 +107,7 @@ class Run {
       MultiplyPiece({x, panel, panels, piece, {}, epilogue, numbers}, mine.sums);
     }
     for (int64_t i = 0; i < panels; ++i) {
-      const int64_t row = i * cut_.rows;
-      QuantisePanel({.src = numbers,
-                     .row = row,
-                     .count = std::min(cut_.rows, rows - row),
-                     .rotation = m_.out_rotation},
-                    mine.packing, h.Panel(panel + i, beside_ / kInt8Slice + slice));
+      PackOperand(numbers, i * cut_.rows, h.Panel(panel + i, beside_ / kInt8Slice + slice), mine);
     }
   }
 

@@ -18,15 +18,13 @@
 namespace kontext::cpu {
 
 struct Int8Mlp {
-  ConstTensorView src;     // [T,D]
-  RowNorm norm;            // of its rows
+  RowNorm norm;            // of dst's rows, which go in
   ConstTensorView beside;  // [T,A]: the columns before the hidden ones, A may be 0
   const std::vector<Int8Weights::Part>& in;   // [F,D]
   Epilogue in_epilogue;                       // of the hidden ones
   const std::vector<Int8Weights::Part>& out;  // [D,A+F]
-  Epilogue out_epilogue;                      // its addend may be dst
-  TensorView dst;                             // [T,D], may be src
-  int64_t in_rotation = 1, out_rotation = 1;
+  Epilogue out_epilogue;                      // its addend is dst
+  TensorView dst;                             // [T,D]
 };
 // Not on AMX, where weights would pass the caches too often for what that saves (not measured).
 // Slices of the second product's columns must be all of `beside` or all hidden.

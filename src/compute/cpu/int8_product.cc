@@ -15,9 +15,9 @@ Int8Path PathFor(Int8Path path, int64_t columns) {
   return path == Int8Path::kAmx && !whole ? Int8Path::kAvx512Vnni : path;
 }
 
-// For packing: a slice as f32 and int8. For multiplying: sums.
+// For packing, then for multiplying.
 int64_t ThreadBytes(const Int8Cut& cut, int64_t columns) {
-  return std::max(Int8TaskBytes(cut, columns), kInt8Slice * 5);
+  return std::max(Int8TaskBytes(cut, columns), kInt8PackBytes);
 }
 
 class Run {
@@ -45,7 +45,11 @@ class Run {
       std::byte* mine = scratch + omp_get_thread_num() * thread_bytes;
 #pragma omp for schedule(static)
       for (int64_t i = 0; i < panels; ++i) {
-        Pack((first + i) * cut_.rows, chunk.Panel(i), reinterpret_cast<float*>(mine));
+        QuantisePanel({.src = p_.src,
+                       .row = (first + i) * cut_.rows,
+                       .norm = p_.norm,
+                       .rotation = p_.weight.front().in.rotation},
+                      reinterpret_cast<float*>(mine), chunk.Panel(i));
       }
       const int64_t row_blocks = CeilDiv(panels, cut_.block);
       const int64_t tasks = row_blocks * std::ssize(pieces_);
@@ -60,15 +64,6 @@ class Run {
   }
 
  private:
-  void Pack(int64_t row, const Int8Panel& panel, float* scratch) const {
-    QuantisePanel({.src = p_.src,
-                   .row = row,
-                   .count = std::min(cut_.rows, rows_ - row),
-                   .norm = p_.norm,
-                   .rotation = p_.rotation},
-                  scratch, panel);
-  }
-
   // `first` is the chunk's first panel.
   void Compute(const Int8Chunk& chunk, int64_t first, int64_t panel, int64_t panels,
                const Int8Piece& piece, int32_t* sums) const {

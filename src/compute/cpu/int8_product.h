@@ -19,7 +19,6 @@ struct Int8Product {
   ConstTensorView src;            // [T,K]
   const RowNorm* norm = nullptr;  // of its rows, if they are to be normed
   const std::vector<Int8Weights::Part>& weight;
-  int64_t rotation = 1;
   ConstTensorView branches;  // [T,N] F32 to be added before the activation, or empty
   Epilogue epilogue;
   TensorView dst;  // [T,N]

@@ -124,7 +124,7 @@ void QuantisePanelHere(const Int8Source& rows, float* x, const Int8Panel& panel)
   const int64_t columns = rows.src.dim(1);
   auto* q = reinterpret_cast<int8_t*>(x + kInt8Slice);
   for (int64_t r = 0; r < panel.rows(); ++r) {
-    const bool there = r < rows.count;
+    const bool there = rows.row + r < rows.src.dim(0);
     const InRow from = RowOf(rows.src, there ? (rows.row + r) * rows.src.stride(0) : 0);
     RowMoments moments{};
     if (there && rows.norm != nullptr) moments = MomentsOf(*rows.norm, from, columns);

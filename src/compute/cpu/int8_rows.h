@@ -7,6 +7,7 @@
 #include "compute/cpu/int8_tile.h"
 #include "compute/cpu/norm.h"
 #include "compute/cpu/panels.h"
+#include "compute/ops.h"
 #include "tensor/view.h"
 
 namespace kontext::cpu {
@@ -22,14 +23,16 @@ struct Int8Panel {
 
   int64_t rows() const { return path == Int8Path::kAmx ? kInt8AmxRows : kInt8Rows; }
 };
-// `count` rows from `row` on of src [T,K], each normed first if there is a norm, then turned.
+// The rows from `row` on of src [T,K] that there are, each normed first if there is a norm, then
+// turned.
 struct Int8Source {
   ConstTensorView src;
-  int64_t row, count;
+  int64_t row;
   const RowNorm* norm = nullptr;
   int64_t rotation = 1;
 };
-// Packs them. `scratch` holds a slice as floats and as bytes.
+constexpr int64_t kInt8PackBytes = kInt8Slice * 5;  // a slice as floats and as bytes
+// Packs a panel's worth of them. `scratch` holds kInt8PackBytes.
 void QuantisePanel(const Int8Source& rows, float* scratch, const Int8Panel& panel);
 
 // The sums of a slice over row panels by feature blocks, and what their rows were scaled by.

@@ -167,7 +167,6 @@ Status CpuOps::Int8(const ConstTensorView& src, const RowNorm* norm, const CpuLi
     Int8Product p{.src = cut(src),
                   .norm = norm,
                   .weight = *parts,
-                  .rotation = w.int8->rotation(),
                   .branches = {},
                   .epilogue = epilogue,
                   .dst = cut(dst)};
@@ -293,16 +292,13 @@ void CpuOps::DoModulatedMlp(TensorView operand, const RowModulation& m, const Li
   if (!out_parts.ok()) return Fail(out_parts.status());
   Keep(MultiplyInt8Mlp(
       plan_.int8,
-      {.src = dst,
-       .norm = NormOf(m),
+      {.norm = NormOf(m),
        .beside = operand.Cols(0, beside),
        .in = **in_parts,
        .in_epilogue = {.bias = a.bias_data(), .act = Activation::kGeluTanh},
        .out = **out_parts,
        .out_epilogue = {.bias = b.bias_data(), .gate = gate.As<float>(), .addend = dst},
-       .dst = dst,
-       .in_rotation = a.int8->rotation(),
-       .out_rotation = b.int8->rotation()},
+       .dst = dst},
       space_));
 }
 

@@ -20,7 +20,7 @@ enum class Slot : uint8_t {
   kSums,          // products: sums between slices of k
   kThreads,       // attention: the tiles each thread works on
   kBias,          // attention: the relative bias, turned round
-  kOperand,       // an operand in the dtype that oneDNN wants
+  kOperand,       // an operand in the dtype that oneDNN wants; normed rows
   kResult,        // a result in the dtype that oneDNN gives
   kHidden,        // an MLP's hidden activations in 8 bits
   kNarrowed,      // products with low-rank branches: the activations between down and up
