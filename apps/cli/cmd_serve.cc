@@ -43,6 +43,7 @@ int RunServe(ServeFlags& f) {
   std::signal(SIGINT, OnStop);
   std::signal(SIGTERM, OnStop);
   std::signal(SIGPIPE, SIG_IGN);
+  std::signal(SIGXFSZ, SIG_IGN);  // a bound of files' sizes (ulimit -f) is met like a full disk
   std::mutex mutex;
   f.options.log = [&mutex](const std::string& line) {
     const std::lock_guard lock(mutex);

@@ -7,8 +7,8 @@
 #include <string_view>
 
 #include "api/doctor_walk.h"
-#include "api/guard.h"
 #include "api/look.h"
+#include "base/guard.h"
 #include "tokenize/clip_bpe.h"
 #include "tokenize/t5_unigram.h"
 

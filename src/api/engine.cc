@@ -2,7 +2,7 @@
 #include <algorithm>
 #include <utility>
 
-#include "api/guard.h"
+#include "base/guard.h"
 #include "base/threads.h"
 #include "base/version.h"
 #include "compute/registry.h"

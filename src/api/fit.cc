@@ -6,7 +6,7 @@
 #include <chrono>
 #include <filesystem>
 
-#include "api/guard.h"
+#include "base/guard.h"
 #include "base/process_memory.h"
 #include "base/threads.h"
 #include "compute/cpu/cpu_features.h"

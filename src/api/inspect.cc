@@ -1,8 +1,8 @@
 // kontext.h's Inspect: what a file or folder is, told by its content.
 #include <filesystem>
 
-#include "api/guard.h"
 #include "api/look.h"
+#include "base/guard.h"
 #include "io/container.h"
 #include "io/json.h"
 #include "io/mapped_file.h"

@@ -1,7 +1,7 @@
 // kontext.h's masks: which of a picture's channels says what may change.
 #include <algorithm>
 
-#include "api/guard.h"
+#include "base/guard.h"
 #include "base/status.h"
 #include "io/picture.h"
 #include "kontext/kontext.h"

@@ -1,5 +1,5 @@
 // kontext.h's pictures over io/.
-#include "api/guard.h"
+#include "base/guard.h"
 #include "io/atomic_file.h"
 #include "io/picture.h"
 #include "io/resize.h"

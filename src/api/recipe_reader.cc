@@ -1,7 +1,7 @@
 // kontext/recipe.h: recipes from JSON that may be anything.
 #include <array>
 
-#include "api/guard.h"
+#include "base/guard.h"
 #include "base/status.h"
 #include "edit/likes.h"
 #include "io/json.h"

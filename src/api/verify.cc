@@ -5,7 +5,7 @@
 #include <functional>
 #include <limits>
 
-#include "api/guard.h"
+#include "base/guard.h"
 #include "base/status.h"
 #include "base/threads.h"
 #include "io/picture.h"

@@ -98,6 +98,10 @@ Status Database::Failed(int code) const {
       return NoSpace("{}: the disk is full", name_);
     case SQLITE_NOMEM:
       return NoSpace("{}: not enough memory", name_);
+    case SQLITE_IOERR:  // of a disk that is full too, if its log or index cannot grow
+      return NoSpace("{}: the disk takes or gives nothing: {}", name_, said);
+    case SQLITE_BUSY:
+      return NoSpace("{}: another program holds it", name_);
     case SQLITE_NOTADB:
       return BadInput("{}: is no SQLite file", name_);
     case SQLITE_CORRUPT:

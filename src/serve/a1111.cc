@@ -71,7 +71,7 @@ void SendProgress(Exchange& x) {
 void Interrupt(Exchange& x) {
   if (const auto edit = Current(x)) {
     const Status status = x.queue.Cancel(edit->id);
-    if (!status.ok()) return x.Fail(500, "store", status.message());
+    if (!status.ok()) return x.FailStore(status);
   }
   x.Send(200, Json::object());
 }

@@ -294,7 +294,7 @@ void A1111Draw(Exchange& x, bool img2img) {
   Json images = Json::array();
   for (const StoredImage& image : done->images) {
     const auto picture = PictureAs(x.queue.store(), image, "." + order.format);
-    if (!picture.ok()) return x.Fail(500, "store", picture.message());
+    if (!picture.ok()) return x.FailStore(picture.status());
     if (order.send_images) images.push_back(ToBase64(*picture));
   }
   Json parameters = order.body;

@@ -61,7 +61,7 @@ void SendResult(Exchange& x) {
   const auto id = x.query.find("id");
   if (id == x.query.end()) return Refuse(x, "query", {{"id", "is missing"}});
   const auto edit = x.queue.Get(id->second);
-  if (!edit.ok()) return x.Fail(500, "store", edit.message());
+  if (!edit.ok()) return x.FailStore(edit.status());
   if (*edit && (**edit).owner == x.owner) return x.Send(200, BflResult(x.queue, **edit, x.Base()));
   x.Send(200, {{"id", id->second},
                {"status", "Task not found"},
@@ -73,12 +73,12 @@ void SendResult(Exchange& x) {
 
 void SendSample(Exchange& x, const std::string& id, const std::string& format) {
   const auto edit = x.queue.Get(id);
-  if (!edit.ok()) return x.Fail(500, "store", edit.message());
+  if (!edit.ok()) return x.FailStore(edit.status());
   if (!*edit || (**edit).state != "ready" || (**edit).images.empty())
     return x.Fail(404, "not_found", "the picture is not kept any more");
   const bool png = format == "png";
   const auto picture = PictureAs(x.queue.store(), (**edit).images.front(), png ? ".png" : ".jpg");
-  if (!picture.ok()) return x.Fail(500, "store", picture.message());
+  if (!picture.ok()) return x.FailStore(picture.status());
   x.response.set("Cache-Control", "private, no-store");
   x.SendBytes(png ? "image/png" : "image/jpeg", *picture);
 }

@@ -148,7 +148,7 @@ void History(Exchange& x, const std::string& prompt_id) {
     if (--skip < 0 && std::ssize(found) < most) found.push_back(edit);
     return std::ssize(found) >= most;
   });
-  status.ok() ? SendHistory(x, found) : x.Fail(500, "store", status.message());
+  status.ok() ? SendHistory(x, found) : x.FailStore(status);
 }
 
 // {"clear": true} or {"delete": [prompt_id]}: false after a refusal was sent.
@@ -181,7 +181,7 @@ void ForgetHistory(Exchange& x) {
   for (const StoredEdit& edit : gone) {
     if (status.ok() && edit.finished > 0) status = x.queue.store().Forget(edit.id);
   }
-  status.ok() ? SendEmpty(x) : x.Fail(500, "store", status.message());
+  status.ok() ? SendEmpty(x) : x.FailStore(status);
 }
 
 std::vector<StoredEdit> Pending(Exchange& x) {
@@ -212,7 +212,7 @@ void Unqueue(Exchange& x) {
   for (const StoredEdit& edit : gone) {
     if (status.ok() && edit.state == "queued") status = x.queue.Cancel(edit.id);
   }
-  status.ok() ? SendEmpty(x) : x.Fail(500, "store", status.message());
+  status.ok() ? SendEmpty(x) : x.FailStore(status);
 }
 
 void Interrupt(Exchange& x) {
@@ -224,7 +224,7 @@ void Interrupt(Exchange& x) {
   if (const auto named = Own(x, id); named && named->state == "review") running = named;
   if (running && (id.empty() || EditIdOf(id) == running->id)) {
     const Status status = x.queue.Cancel(running->id);
-    if (!status.ok()) return x.Fail(500, "store", status.message());
+    if (!status.ok()) return x.FailStore(status);
   }
   SendEmpty(x);
 }

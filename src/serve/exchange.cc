@@ -265,6 +265,12 @@ void Exchange::Fail(int status, const std::string& code, const std::string& mess
   Send(status, {{"error", error}});
 }
 
+void Exchange::FailStore(const Status& status) {
+  if (status.code() != Code::kNoSpace) return Fail(500, "store", status.message());
+  response.set("Retry-After", "30");
+  Fail(507, "no_space", status.message());
+}
+
 bool Exchange::Submit(Draft& draft, StoredEdit& edit) {
   draft.owner = owner;
   draft.idempotency_key = request.get("Idempotency-Key", "");
@@ -281,8 +287,11 @@ bool Exchange::Submit(Draft& draft, StoredEdit& edit) {
     case Queue::Refusal::kConflict:
       Fail(conflict_status, "conflict", message);
       return false;
+    case Queue::Refusal::kNoSpace:
+      FailStore(NoSpace("{}", message));
+      return false;
     case Queue::Refusal::kBad:
-      Fail(500, "store", message);
+      FailStore(Internal("{}", message));
       return false;
   }
   return false;

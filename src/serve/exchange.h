@@ -69,6 +69,7 @@ class Exchange {
   void SendBytes(const std::string& type, const std::string& bytes);
   void Fail(int status, const std::string& code, const std::string& message,
             const std::vector<FieldError>& fields = {});
+  void FailStore(const Status& status);  // 507 if its disk is full
   // Submits; false after a refusal was sent.
   bool Submit(Draft& draft, StoredEdit& edit);
   // This request will hold its thread until an edit ends; false after a 503 was sent, for threads

@@ -159,11 +159,14 @@ Status AskService(const std::string& url, const std::string& input,
 
 }  // namespace
 
-std::string FilterInput(const StoredEdit& edit, const char* stage, const std::string& png) {
-  const Json input = {{"stage", stage},
-                      {"id", edit.id},
-                      {"prompt", edit.request.value("prompt", "")},
-                      {"picture", ToBase64(png)}};
+std::string FilterInput(const StoredEdit& edit, const char* stage, const std::string& png,
+                        const std::vector<std::string>& inputs) {
+  Json input = {{"stage", stage},
+                {"id", edit.id},
+                {"prompt", edit.request.value("prompt", "")},
+                {"picture", ToBase64(png)},
+                {"inputs", Json::array()}};
+  for (const std::string& bytes : inputs) input["inputs"].push_back(ToBase64(bytes));
   return input.dump(-1, ' ', false, Json::error_handler_t::replace) + "\n";
 }
 

@@ -4,14 +4,17 @@
 
 #include <functional>
 #include <string>
+#include <vector>
 
 #include "serve/outbound.h"
 #include "serve/store.h"
 
 namespace kontext::serve {
 
-// {"stage", "id", "prompt", "picture": base64 of a PNG or ""}: one line of JSON.
-std::string FilterInput(const StoredEdit& edit, const char* stage, const std::string& png);
+// One line of JSON: {"stage", "id", "prompt", "picture", "inputs"}, pictures in base64. Before an
+// edit there is no picture, and the inputs are what it is made from; after it they are left out.
+std::string FilterInput(const StoredEdit& edit, const char* stage, const std::string& png,
+                        const std::vector<std::string>& inputs);
 
 // A filter is a program, which gets `input` on its stdin and answers by its exit code, 0 or 1; or a
 // URL, to which `input` is posted and which answers 200 or 204, or 403. The first lets pass, the

@@ -8,12 +8,14 @@
 
 namespace kontext::serve {
 
-std::string HashOf(const std::string& bytes) {
+std::string HashOf(std::string_view bytes) {
   Sha256 sha;
   sha.Add(std::as_bytes(std::span(bytes)));
   const Result<std::string> hash = sha.Take();
   return hash.ok() ? *hash : "";
 }
+
+NewPicture::NewPicture(std::string_view b) : hash(HashOf(b)), bytes(b) {}
 
 std::string RandomHex(size_t digits) {
   std::random_device device;

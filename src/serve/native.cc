@@ -19,7 +19,7 @@ bool Ended(const StoredEdit& edit) { return edit.finished > 0; }
 std::optional<StoredEdit> Find(Exchange& x) {
   auto edit = x.queue.Get(x.path[2]);
   if (!edit.ok()) {
-    x.Fail(500, "store", edit.message());
+    x.FailStore(edit.status());
     return std::nullopt;
   }
   if (*edit && (**edit).owner == x.owner) return *edit;
@@ -63,7 +63,7 @@ void Create(Exchange& x) {
 void List(Exchange& x) {
   const int limit = x.PageLimit();
   const auto edits = x.queue.store().List(x.owner, x.Number("before", 0), limit);
-  if (!edits.ok()) return x.Fail(500, "store", edits.message());
+  if (!edits.ok()) return x.FailStore(edits.status());
   Json page = {{"edits", Json::array()}};
   for (const StoredEdit& edit : *edits) page["edits"].push_back(EditJson(x.queue, edit));
   if (std::ssize(*edits) == limit) page["next"] = std::to_string(edits->back().number);
@@ -75,7 +75,7 @@ void Cancel(Exchange& x, bool forget) {
   if (!edit) return;
   Status status = x.queue.Cancel(edit->id);
   if (status.ok() && forget && Ended(*edit)) status = x.queue.store().Forget(edit->id);
-  if (!status.ok()) return x.Fail(500, "store", status.message());
+  if (!status.ok()) return x.FailStore(status);
   const auto after = x.queue.Get(edit->id);
   x.Send(200, EditJson(x.queue, after.ok() && *after ? **after : *edit));
 }
@@ -127,7 +127,7 @@ void Image(Exchange& x) {
   for (const StoredImage& image : edit->images) {
     if (std::to_string(image.index) != x.path[4] || edit->state == "moderated") continue;
     const auto png = x.queue.store().GetPicture(image.hash);
-    if (!png.ok()) return x.Fail(500, "store", png.message());
+    if (!png.ok()) return x.FailStore(png.status());
     x.response.set("ETag", '"' + image.hash + '"');
     return x.SendBytes("image/png", *png);
   }

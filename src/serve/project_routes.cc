@@ -67,6 +67,7 @@ bool Sound(Exchange& x, const Status& status) {
     case Code::kBadInput:
       return fail(400, "bad_request");
     case Code::kNoSpace:
+      x.response.set("Retry-After", "30");
       return fail(507, "no_space");
     default:
       return fail(500, "project");

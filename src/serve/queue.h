@@ -48,7 +48,7 @@ class Queue {
 
   void Stop();  // ends all waiting, and the run within a block
 
-  enum class Refusal { kNone, kBusy, kConflict, kBad };
+  enum class Refusal { kNone, kBusy, kConflict, kNoSpace, kBad };
   // Stored when it returns kNone; `message` says why otherwise.
   Refusal Submit(const Draft& draft, StoredEdit& edit, std::string& message);
 
@@ -74,24 +74,38 @@ class Queue {
   Projects& projects() { return projects_; }
   const ServeOptions& options() const { return options_; }
   const std::string& secret() const { return secret_; }
-  Json Counters();
+  struct Figures {
+    std::map<std::string, int64_t> edits;  // "accepted", "refused", and by the state they ended in
+    int64_t steps = 0, waiting = 0, running = 0, review = 0;
+    double seconds_per_step = 0, oldest_waiting_seconds = 0;
+    bool stored = true;  // false: the store can't be written
+  };
+  Figures Measure();
   std::string running();
+  std::string trouble();  // why nothing can be stored at the moment; or empty
 
  private:
   class Listener;
   void Work();
   void RunOne(StoredEdit edit);
-  bool RunShouldEnd();  // cancelled, or the server stops
+  Status JudgeBefore(StoredEdit& edit);  // --filter-before
+  bool RunShouldEnd();                   // cancelled, or the server stops
+  Status Settle(StoredEdit& edit, const Status& run);
   Status Finish(StoredEdit& edit, const char* state, const Status& why);
-  // The state of an edit whose pictures are all there: ready, or review. With mutex_ held.
-  void Complete(StoredEdit& edit);
+  // What the running edit has come to, written as often as it takes: a full disk loses nothing.
+  // kCancelled if the run shall end meanwhile. Without mutex_.
+  Status Persist(const std::function<Status()>& write);
+  void Trouble(const std::string& text);  // empty: it is over
+  void Measured(const std::string& kind, double seconds_per_step);
+  double Predicted(const std::string& kind, int steps) const;  // seconds; with mutex_ held
   void AddToProject(StoredEdit& edit);
   void Changed();  // with mutex_ held
   // With mutex_ held: who waits, in order. Hundreds look at their place once a second, so it is
   // read from the store only after edits have begun or ceased to wait (order_.reset()).
   struct Place {
-    std::string id;
+    std::string id, kind;
     int steps;
+    double created;
   };
   const std::vector<Place>& Order();
   int64_t Version(const std::string& id) const;  // with mutex_ held; 0 once it has ended
@@ -109,12 +123,17 @@ class Queue {
   std::string running_;
   bool cancel_running_ = false;
   std::atomic<bool> stop_ = false;
-  std::mutex deciding_;  // taken before mutex_
-  std::map<std::string, int64_t> counters_;
-  double seconds_per_step_ = 0;  // a running mean over finished steps
+  std::mutex deciding_;                      // taken before mutex_
+  std::map<std::string, int64_t> counters_;  // of edits
+  int64_t steps_ = 0;
+  std::map<std::string, double> step_seconds_;  // of each kind of edit, as last measured
+  double seconds_per_step_ = 0;                 // of whatever was measured last
+  std::string trouble_;
   std::thread worker_;
 };
 
+// Edits of one kind take about the same time a step.
+std::string KindOf(const StoredEdit& edit);
 // Turns a stored edit into what the engine takes.
 Result<EditRequest> RequestOf(const StoredEdit& edit, Store& store);
 // What clients are told of an edit that waits for a reviewer: it runs still, in a stage of its own.

@@ -1,6 +1,7 @@
 // The native API's part for reviewers (docs/openapi.json): what waits, its pictures, the decision.
 #include "base/status.h"
 #include "serve/exchange.h"
+#include "serve/inputs.h"
 
 namespace kontext::serve {
 namespace {
@@ -8,11 +9,9 @@ namespace {
 constexpr size_t kMostReason = 1000;    // bytes
 constexpr size_t kReviewerDigits = 16;  // of a key's hash: tells two reviewers apart, and no more
 
-bool HasTurn(const StoredEdit& edit) { return edit.request.contains("turn"); }
-
 Json ReviewJson(const StoredEdit& e) {
   Json inputs = Json::array(), images = Json::array();
-  for (size_t i = 0; i < e.inputs.size() + (HasTurn(e) ? 1 : 0); ++i)
+  for (size_t i = 0; i < CountInputs(e); ++i)
     inputs.push_back(fmt::format("/v1/review/{}/inputs/{}", e.id, i));
   for (const StoredImage& i : e.held)
     images.push_back({{"index", i.index},
@@ -34,7 +33,7 @@ Json ReviewJson(const StoredEdit& e) {
 void ListWaiting(Exchange& x) {
   const int limit = x.PageLimit();
   const auto edits = x.queue.store().InReview(x.Number("after", 0), limit);
-  if (!edits.ok()) return x.Fail(500, "store", edits.message());
+  if (!edits.ok()) return x.FailStore(edits.status());
   Json page = {{"waiting", Json::array()}};
   for (const StoredEdit& edit : *edits) page["waiting"].push_back(ReviewJson(edit));
   if (std::ssize(*edits) == limit) page["next"] = std::to_string(edits->back().number);
@@ -44,7 +43,7 @@ void ListWaiting(Exchange& x) {
 void ListDecisions(Exchange& x) {
   const int limit = x.PageLimit();
   const auto decisions = x.queue.store().Decisions(x.Number("before", 0), limit);
-  if (!decisions.ok()) return x.Fail(500, "store", decisions.message());
+  if (!decisions.ok()) return x.FailStore(decisions.status());
   Json page = {{"decisions", Json::array()}};
   for (const Decision& d : *decisions)
     page["decisions"].push_back({{"edit", d.edit},
@@ -61,7 +60,7 @@ void ListDecisions(Exchange& x) {
 std::optional<StoredEdit> Find(Exchange& x) {
   auto edit = x.queue.Get(x.path[2]);
   if (!edit.ok()) {
-    x.Fail(500, "store", edit.message());
+    x.FailStore(edit.status());
     return std::nullopt;
   }
   const bool shown = *edit && !(**edit).held.empty() &&
@@ -87,25 +86,12 @@ void SendImage(Exchange& x) {
   x.Fail(404, "not_found", "there is no such picture");
 }
 
-// What the edit was made from: the turn of its project first, then what came with the request.
 void SendInput(Exchange& x) {
   const auto edit = Find(x);
   if (!edit) return;
-  const auto bytes = [&]() -> Result<std::string> {
-    for (size_t i = 0; i < edit->inputs.size() + (HasTurn(*edit) ? 1 : 0); ++i) {
-      if (std::to_string(i) != x.path[4]) continue;
-      if (!HasTurn(*edit)) return x.queue.store().GetPicture(edit->inputs[i]);
-      if (i > 0) return x.queue.store().GetPicture(edit->inputs[i - 1]);
-      KX_ASSIGN_OR_RETURN(
-          const Projects::Opened opened,
-          x.queue.projects().Open(edit->owner, edit->request.value("project", ""), true));
-      KX_ASSIGN_OR_RETURN(const Edited turn,
-                          opened.tree.Load(edit->request["turn"].get<int64_t>()));
-      return EncodePictureBytes(turn, ".png");
-    }
-    return BadInput("there is no such picture");
-  };
-  SendPicture(x, bytes());
+  size_t index = 0;
+  while (index < CountInputs(*edit) && std::to_string(index) != x.path[4]) ++index;
+  SendPicture(x, InputOf(*edit, index, x.queue.store(), x.queue.projects()));
 }
 
 // {"reason": "..."}, both optional; false after a 400 was sent.
@@ -137,7 +123,7 @@ void Decide(Exchange& x, bool approved) {
   decision.reviewer = x.owner;
   const auto decided = x.queue.Decide(edit->id, decision);
   if (decided.status().code() == Code::kUsage) return x.Fail(409, "decided", decided.message());
-  if (!decided.ok()) return x.Fail(500, "store", decided.message());
+  if (!decided.ok()) return x.FailStore(decided.status());
   // Without the reason: it may speak of the prompt.
   if (x.queue.options().log)
     x.queue.options().log(Json({{"review", edit->id},

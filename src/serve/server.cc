@@ -24,6 +24,8 @@
 #include "serve/connections.h"
 #include "serve/exchange.h"
 #include "serve/filter.h"
+#include "serve/folder_lock.h"
+#include "serve/metrics.h"
 #include "serve/signature.h"
 #include "serve/webhooks.h"
 
@@ -188,8 +190,10 @@ class Handler {
     if (Preflight(x)) return;
     if (!x.sound_url) return x.Fail(400, "bad_url", "the URL is none: a %XX that cannot be read");
     if (x.Is("GET", "healthz")) return x.Send(200, {{"ok", true}});
-    if (x.Is("GET", "readyz"))
-      return x.Send(shared_.ready ? 200 : 503, {{"ready", shared_.ready.load()}});
+    if (x.Is("GET", "readyz")) {
+      const bool ready = shared_.ready && shared_.queue.trouble().empty();
+      return x.Send(ready ? 200 : 503, {{"ready", ready}});
+    }
     if (Asset(x)) return;
     if (BflSample(x)) return;  // its URL is signed
     if (Reviewed(x)) return;
@@ -198,7 +202,7 @@ class Handler {
       if (x.error_json == A1111Error) x.response.set("WWW-Authenticate", "Basic");
       return x.Fail(401, "unauthorized", "send a key: Authorization: Bearer KEY, or x-key: KEY");
     }
-    if (x.Is("GET", "metrics")) return Metrics(x);
+    if (x.Is("GET", "metrics")) return SendMetrics(x, shared_.requests);
     for (const Api api : {Native, ProjectApi, OpenAi, Bfl, A1111, ComfyUi}) {
       if (api(x)) return;
     }
@@ -232,21 +236,6 @@ class Handler {
       return true;
     }
     return false;
-  }
-
-  void Metrics(Exchange& x) const {
-    const Json counters = shared_.queue.Counters();
-    std::string text =
-        fmt::format("# TYPE kontext_requests_total counter\nkontext_requests_total {}\n",
-                    shared_.requests.load());
-    for (const auto& [name, value] : counters.items()) {
-      const bool gauge =
-          name == "waiting" || name == "running" || name == "review" || name == "seconds_per_step";
-      const std::string full = "kontext_" + name + (gauge ? "" : "_total");
-      text += fmt::format("# TYPE {} {}\n{} {}\n", full, gauge ? "gauge" : "counter", full,
-                          value.dump());
-    }
-    x.SendBytes("text/plain; version=0.0.4", text);
   }
 
   Shared& shared_;
@@ -304,6 +293,7 @@ Status Run(const ServeOptions& o, const std::atomic<bool>& stop) {
   }
   if (o.certificate.empty() != o.private_key.empty())
     return Usage("--certificate and --private-key come together");
+  KX_ASSIGN_OR_RETURN(const FolderLock lock, FolderLock::Take(o.folder));
   KX_ASSIGN_OR_RETURN(const std::unique_ptr<Store> store, OpenSqliteStore(o.folder));
   KX_RETURN_IF_ERROR(store->Requeue());
   KX_ASSIGN_OR_RETURN(Engine engine, Engine::Open(o.engine));

@@ -51,6 +51,17 @@ Status ReadImages(const Database& db, StoredEdit& e) {
 
 }  // namespace
 
+Status InsertPictures(const Database& db, const std::vector<NewPicture>& pictures) {
+  for (const NewPicture& picture : pictures) {
+    if (picture.hash.empty()) return Internal("this OpenSSL has no SHA-256");
+    KX_RETURN_IF_ERROR(db.Prepare("INSERT OR IGNORE INTO pictures VALUES (?, ?)")
+                           .Bind(1, picture.hash)
+                           .BindBlob(2, picture.bytes)
+                           .Run());
+  }
+  return Status();
+}
+
 Status InsertEdit(const Database& db, StoredEdit& e) {
   KX_RETURN_IF_ERROR(
       db.Prepare("INSERT INTO edits (id, owner, state, created, started, finished, request, "

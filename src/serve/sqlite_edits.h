@@ -12,6 +12,7 @@ inline constexpr const char* kEditColumns =
     "SELECT id, number, owner, state, created, started, finished, request, inputs, mask, steps, "
     "notes, error_code, error_message, idempotency_key, body_hash FROM edits ";
 
+Status InsertPictures(const Database& db, const std::vector<NewPicture>& pictures);
 Status InsertEdit(const Database& db, StoredEdit& edit);  // fills in `number`
 // State, times, notes, error; of an ended edit the checkpoint goes.
 Status UpdateEdit(const Database& db, const StoredEdit& edit);

@@ -1,6 +1,5 @@
 // Store over SQLite: write-ahead log, synced at every commit, pictures inside by their hash.
 #include <cstring>
-#include <filesystem>
 #include <mutex>
 
 #include "serve/sqlite_edits.h"
@@ -39,20 +38,11 @@ constexpr const char* kSchema = R"sql(
     approved INTEGER NOT NULL, reason TEXT NOT NULL, reviewer TEXT NOT NULL, time REAL NOT NULL);
 )sql";
 
+constexpr const char* kPictureBytes = "SELECT COALESCE(SUM(LENGTH(bytes)), 0) FROM pictures";
+
 class SqliteStore : public Store {
  public:
   explicit SqliteStore(std::unique_ptr<Database> db) : db_(std::move(db)) {}
-
-  Result<std::string> PutPicture(const std::string& bytes) override {
-    const std::lock_guard lock(mutex_);
-    const std::string hash = HashOf(bytes);
-    if (hash.empty()) return Internal("this OpenSSL has no SHA-256");
-    KX_RETURN_IF_ERROR(db_->Prepare("INSERT OR IGNORE INTO pictures VALUES (?, ?)")
-                           .Bind(1, hash)
-                           .BindBlob(2, bytes)
-                           .Run());
-    return hash;
-  }
 
   Result<std::string> GetPicture(const std::string& hash) override {
     const std::lock_guard lock(mutex_);
@@ -62,20 +52,18 @@ class SqliteStore : public Store {
     return BadInput("the store has no picture {}", hash);
   }
 
-  Status Add(StoredEdit& e) override {
+  Status Add(StoredEdit& e, const std::vector<NewPicture>& pictures,
+             const std::optional<Webhook>& webhook) override {
     const std::lock_guard lock(mutex_);
-    return InTransaction([&] { return InsertEdit(*db_, e); });
-  }
-
-  Status AddWithWebhook(StoredEdit& e, const Webhook& webhook) override {
-    const std::lock_guard lock(mutex_);
-    return InTransaction([&] {
+    return InTransaction([&]() -> Status {
+      KX_RETURN_IF_ERROR(InsertPictures(*db_, pictures));
       KX_RETURN_IF_ERROR(InsertEdit(*db_, e));
+      if (!webhook) return Status();
       return db_->Prepare("INSERT INTO webhooks VALUES (?, ?, ?, ?, 0, 0)")
           .Bind(1, e.id)
-          .Bind(2, webhook.url)
-          .Bind(3, webhook.secret)
-          .Bind(4, webhook.base)
+          .Bind(2, webhook->url)
+          .Bind(3, webhook->secret)
+          .Bind(4, webhook->base)
           .Run();
     });
   }
@@ -155,9 +143,11 @@ class SqliteStore : public Store {
     return InTransaction([&] { return DeleteEdit(*db_, id); });
   }
 
-  Status AddImage(const std::string& id, const StoredImage& image, bool held) override {
+  Status AddImage(const std::string& id, const StoredImage& image,
+                  const std::vector<NewPicture>& pictures, bool held) override {
     const std::lock_guard lock(mutex_);
     return InTransaction([&] {
+      KX_RETURN_IF_ERROR(InsertPictures(*db_, pictures));
       KX_RETURN_IF_ERROR(InsertImage(*db_, id, image, held));
       return PutCheckpoint(id, {image.index + 1, 0, {}});
     });
@@ -218,8 +208,13 @@ class SqliteStore : public Store {
     return db_->Execute("UPDATE edits SET state = 'queued' WHERE state = 'running'");
   }
 
+  Result<int64_t> PictureBytes() override {
+    const std::lock_guard lock(mutex_);
+    return db_->Number(kPictureBytes);
+  }
+
   Status Trim(int64_t bytes) override {
-    return ForgetOldest(bytes, nullptr, "SELECT COALESCE(SUM(LENGTH(bytes)), 0) FROM pictures",
+    return ForgetOldest(bytes, nullptr, kPictureBytes,
                         "SELECT id FROM edits WHERE finished > 0 ORDER BY finished LIMIT 1");
   }
 
@@ -282,10 +277,6 @@ class SqliteStore : public Store {
 }  // namespace
 
 Result<std::unique_ptr<Store>> OpenSqliteStore(const std::string& folder) {
-  std::error_code error;
-  std::filesystem::create_directories(folder, error);
-  if (error) return BadInput("{}: {}", folder, error.message());
-  std::filesystem::permissions(folder, std::filesystem::perms::owner_all, error);
   KX_ASSIGN_OR_RETURN(std::unique_ptr<Database> db,
                       Database::Open(folder + "/edits.sqlite", true, "the store"));
   KX_RETURN_IF_ERROR(db->Execute(kSchema));

@@ -7,6 +7,7 @@
 #include <memory>
 #include <optional>
 #include <string>
+#include <string_view>
 #include <vector>
 
 #include "io/json.h"
@@ -63,19 +64,26 @@ struct Webhook {
   double next = 0;          // when to try again, seconds since 1970
 };
 
+// Bytes that an edit comes with or brings: of a picture, mostly.
+struct NewPicture {
+  explicit NewPicture(std::string_view b);
+  std::string hash;
+  std::string_view bytes;  // the caller's
+};
+
 class Store {
  public:
   virtual ~Store() = default;
 
-  virtual Result<std::string> PutPicture(const std::string& bytes) = 0;  // its hash
   virtual Result<std::string> GetPicture(const std::string& hash) = 0;
 
-  virtual Status Add(StoredEdit& edit) = 0;  // fills in `number`; synced when it returns
+  // The edit, the pictures it names by their hashes and whom to tell of its end: all or nothing,
+  // and synced when it returns. Fills in `number`.
+  virtual Status Add(StoredEdit& edit, const std::vector<NewPicture>& pictures,
+                     const std::optional<Webhook>& webhook) = 0;
   virtual Result<std::optional<StoredEdit>> Get(const std::string& id) = 0;
   virtual Result<std::optional<StoredEdit>> FindIdempotent(const std::string& owner,
                                                            const std::string& key) = 0;
-  // Both or neither.
-  virtual Status AddWithWebhook(StoredEdit& edit, const Webhook& webhook) = 0;
   // Of ended edits, to be tried at `now`, those that wait longest first.
   virtual Result<std::vector<Webhook>> DueWebhooks(double now) = 0;
   virtual Status UpdateWebhook(const Webhook& webhook) = 0;  // attempts and next
@@ -88,8 +96,10 @@ class Store {
   virtual Status Update(const StoredEdit& edit) = 0;  // state, times, notes, error
   virtual Status Forget(const std::string& id) = 0;
 
-  // A finished picture and the place to go on from, at once. A held one is seen after Decide only.
-  virtual Status AddImage(const std::string& id, const StoredImage& image, bool held) = 0;
+  // A finished picture with the bytes it names by their hashes, and the place to go on from, at
+  // once. A held one is seen after Decide only.
+  virtual Status AddImage(const std::string& id, const StoredImage& image,
+                          const std::vector<NewPicture>& pictures, bool held) = 0;
   virtual Status SaveCheckpoint(const std::string& id, const ResumePoint& checkpoint) = 0;
   virtual Result<std::optional<ResumePoint>> LoadCheckpoint(const std::string& id) = 0;
 
@@ -102,6 +112,7 @@ class Store {
 
   // Edits that were running when the process ended wait again.
   virtual Status Requeue() = 0;
+  virtual Result<int64_t> PictureBytes() = 0;  // of all of them
   // Forgets ended edits, oldest first, until pictures take at most `bytes`.
   virtual Status Trim(int64_t bytes) = 0;
   // The same for one owner's edits, and the pictures that these use.
@@ -111,7 +122,7 @@ class Store {
 Result<std::unique_ptr<Store>> OpenSqliteStore(const std::string& folder);
 
 // 64 hexadecimal digits.
-std::string HashOf(const std::string& bytes);
+std::string HashOf(std::string_view bytes);
 // So many random ones: a name that nothing else has.
 std::string RandomHex(size_t digits);
 

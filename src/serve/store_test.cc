@@ -40,17 +40,17 @@ class StoreTest : public ::testing::Test {
 TEST_F(StoreTest, OwnersTakeTurns) {
   for (const char* id : {"a1", "a2", "a3"}) {
     StoredEdit e = Make(id, "a");
-    ASSERT_TRUE(store_->Add(e).ok());
+    ASSERT_TRUE(store_->Add(e, {}, std::nullopt).ok());
   }
   StoredEdit e = Make("b1", "b");
-  ASSERT_TRUE(store_->Add(e).ok());
+  ASSERT_TRUE(store_->Add(e, {}, std::nullopt).ok());
   EXPECT_EQ(Order(), (std::vector<std::string>{"a1", "b1", "a2", "a3"}));
 }
 
 TEST_F(StoreTest, WhatRanGoesOnFirstAfterReopening) {
   StoredEdit first = Make("first", "a"), second = Make("second", "b");
-  ASSERT_TRUE(store_->Add(first).ok());
-  ASSERT_TRUE(store_->Add(second).ok());
+  ASSERT_TRUE(store_->Add(first, {}, std::nullopt).ok());
+  ASSERT_TRUE(store_->Add(second, {}, std::nullopt).ok());
   second.state = "running";
   second.started = 5;
   ASSERT_TRUE(store_->Update(second).ok());
@@ -67,12 +67,12 @@ TEST_F(StoreTest, WhatRanGoesOnFirstAfterReopening) {
 }
 
 TEST_F(StoreTest, APictureIsKeptWhileAnEditUsesIt) {
-  const std::string hash = *store_->PutPicture("picture");
-  EXPECT_EQ(*store_->PutPicture("picture"), hash);
+  const NewPicture picture("picture");
+  const std::string& hash = picture.hash;
   StoredEdit one = Make("one", ""), two = Make("two", "");
   one.inputs = two.inputs = {hash};
-  ASSERT_TRUE(store_->Add(one).ok());
-  ASSERT_TRUE(store_->Add(two).ok());
+  ASSERT_TRUE(store_->Add(one, {picture}, std::nullopt).ok());
+  ASSERT_TRUE(store_->Add(two, {picture}, std::nullopt).ok());
   ASSERT_TRUE(store_->Forget("one").ok());
   EXPECT_EQ(*store_->GetPicture(hash), "picture");
   two.finished = 9;
@@ -85,13 +85,12 @@ TEST_F(StoreTest, APictureIsKeptWhileAnEditUsesIt) {
 }
 
 TEST_F(StoreTest, AnOwnersBoundLeavesOthersAlone) {
-  const std::string shared = *store_->PutPicture("shared!"), old = *store_->PutPicture("old"),
-                    last = *store_->PutPicture("last");
-  const auto add = [&](const char* id, const char* owner, std::vector<std::string> inputs,
+  const NewPicture shared("shared!"), old("old"), last("last");
+  const auto add = [&](const char* id, const char* owner, const std::vector<NewPicture>& inputs,
                        double finished) {
     StoredEdit e = Make(id, owner);
-    e.inputs = std::move(inputs);
-    EXPECT_TRUE(store_->Add(e).ok());
+    for (const NewPicture& input : inputs) e.inputs.push_back(input.hash);
+    EXPECT_TRUE(store_->Add(e, inputs, std::nullopt).ok());
     e.finished = finished;
     EXPECT_TRUE(store_->Update(e).ok());
   };
@@ -103,21 +102,23 @@ TEST_F(StoreTest, AnOwnersBoundLeavesOthersAlone) {
   EXPECT_TRUE(store_->Get("a1")->has_value());
   ASSERT_TRUE(store_->TrimOwner("a", 13).ok());
   EXPECT_FALSE(store_->Get("a1")->has_value());
-  EXPECT_FALSE(store_->GetPicture(old).ok());
+  EXPECT_FALSE(store_->GetPicture(old.hash).ok());
   EXPECT_TRUE(store_->Get("a2")->has_value());
   ASSERT_TRUE(store_->TrimOwner("a", 0).ok());
   EXPECT_FALSE(store_->Get("a2")->has_value());
   EXPECT_TRUE(store_->Get("a3")->has_value());
-  EXPECT_TRUE(store_->GetPicture(shared).ok());
+  EXPECT_TRUE(store_->GetPicture(shared.hash).ok());
   EXPECT_TRUE(store_->Get("b1")->has_value());
 }
 
 TEST_F(StoreTest, AHeldPictureIsSeenAfterItsApprovalOnly) {
-  const std::string picture = *store_->PutPicture("picture"),
-                    latents = *store_->PutPicture("latents");
+  const NewPicture picture("picture"), latents("latents");
   StoredEdit e = Make("held", "a");
-  ASSERT_TRUE(store_->Add(e).ok());
-  ASSERT_TRUE(store_->AddImage("held", {0, picture, 7, 16, 16, 0.5, latents}, true).ok());
+  ASSERT_TRUE(store_->Add(e, {}, std::nullopt).ok());
+  ASSERT_TRUE(store_
+                  ->AddImage("held", {0, picture.hash, 7, 16, 16, 0.5, latents.hash},
+                             {picture, latents}, true)
+                  .ok());
   e.state = "review";
   ASSERT_TRUE(store_->Update(e).ok());
   Open();
@@ -137,8 +138,8 @@ TEST_F(StoreTest, AHeldPictureIsSeenAfterItsApprovalOnly) {
   const auto now = *store_->Get("held");
   EXPECT_EQ(now->images.size(), 1u);
   EXPECT_TRUE(now->held.empty());
-  EXPECT_FALSE(store_->GetPicture(latents).ok());  // of no use any more
-  EXPECT_TRUE(store_->GetPicture(picture).ok());
+  EXPECT_FALSE(store_->GetPicture(latents.hash).ok());  // of no use any more
+  EXPECT_TRUE(store_->GetPicture(picture.hash).ok());
   ASSERT_TRUE(store_->Forget("held").ok());
   const auto decisions = *store_->Decisions(0, 10);
   ASSERT_EQ(decisions.size(), 1u);

@@ -17,7 +17,7 @@ export interface Model {
 }
 
 export interface Progress {
-  stage: 'prompt' | 'references' | 'steps' | 'decode' | 'done' | 'review';
+  stage: 'prompt' | 'references' | 'steps' | 'decode' | 'done' | 'review' | 'disk';
   picture: number;
   pictures: number;
   step: number;

@@ -70,7 +70,7 @@ function status(node: TreeNode): string {
   if (job) {
     const left = job.progress?.seconds_left ?? 0;
     if (job.progress?.stage === 'steps') return `${job.progress.step} of ${job.progress.steps}${left > 0 ? ` · ${duration(left)} left` : ''}`;
-    if (job.progress) return { prompt: 'Reading the prompt', references: 'Looking at the picture', decode: 'Finishing', done: 'Done', review: 'Waits for a reviewer', steps: '' }[job.progress.stage];
+    if (job.progress) return { prompt: 'Reading the prompt', references: 'Looking at the picture', decode: 'Finishing', done: 'Done', review: 'Waits for a reviewer', disk: 'Waits for the disk', steps: '' }[job.progress.stage];
     return job.position ? `${job.position} in front` : 'Waiting';
   }
   const recipe = node.turn?.recipe;

@@ -141,6 +141,7 @@ function stageWords(job: Job): string {
   if (p.stage === 'references') return 'Looking at the picture';
   if (p.stage === 'decode') return 'Finishing the picture';
   if (p.stage === 'review') return 'Done; a reviewer looks at it first';
+  if (p.stage === 'disk') return 'The server’s disk is full';
   return `Step ${p.step} of ${p.steps}`;
 }
 
@@ -157,7 +158,7 @@ function Growing({ job, under }: { job: Job; under: Loaded | undefined }) {
           <strong>{stageWords(job)}</strong>
           <span>
             {p && p.pictures > 1 ? `picture ${p.picture + 1} of ${p.pictures} · ` : ''}
-            {p?.stage === 'review' ? 'it is shown once it is approved' : left > 0 ? `about ${duration(left)} left` : 'time not known yet'}
+            {p?.stage === 'review' ? 'it is shown once it is approved' : p?.stage === 'disk' ? 'nothing is lost; it goes on when there is room' : left > 0 ? `about ${duration(left)} left` : 'time not known yet'}
           </span>
         </div>
         <Button icon="stop" label="Cancel" kind="plain" onClick={() => void cancel(job)}>Cancel</Button>

@@ -9,6 +9,7 @@ import unittest
 from pathlib import Path
 
 import jsonschema
+from prometheus_client.parser import text_string_to_metric_families
 
 from program import png
 from served import PICTURE, Served
@@ -132,6 +133,18 @@ class Contract(Described):
     def test_what_operators_ask_for(self):
         for path in ("/healthz", "/readyz", "/metrics", "/v1/fit"):
             self.check(self.document, "GET", path, path)
+
+    def test_prometheus_reads_the_metrics(self):
+        self.wait(self.edit(steps=3))
+        families = {f.name: f for f in text_string_to_metric_families(self.ask("GET", "/metrics")[2].decode())}
+        self.assertEqual([n for n, f in families.items() if not f.documentation or f.type not in ("counter", "gauge")], [])
+        value = {(s.name, s.labels.get("state")): s.value for f in families.values() for s in f.samples}
+        told = {state: value["kontext_edits_total", state] for state in ("accepted", "ready", "failed")}
+        self.assertEqual(told, {"accepted": 1, "ready": 1, "failed": 0})
+        self.assertEqual((value["kontext_steps_total", None], value["kontext_edits_waiting", None], value["kontext_store_writable", None]), (3, 0, 1))
+        for name in ("kontext_step_seconds", "kontext_store_picture_bytes", "process_resident_memory_bytes"):
+            self.assertGreater(value[name, None], 0, name)
+        self.assertEqual(families["kontext_info"].samples[0].labels["model"], "mini")
 
     def test_every_route_is_described_and_every_described_one_is_there(self):
         for template, item in self.document["paths"].items():

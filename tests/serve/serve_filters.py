@@ -1,4 +1,5 @@
 """Filters: nothing is seen before it was judged, a kill lets nothing slip through, and a filter that hangs holds nothing up."""
+import base64
 import http.server
 import json
 import os
@@ -9,7 +10,7 @@ import time
 import unittest
 
 from program import KONTEXT, MINI
-from served import Served
+from served import PICTURE, Served
 
 # Programs are written into the server's folder: each appends its input to `judged`, then runs the test's own lines.
 HEAD = "#!/bin/sh\ncd {folder}\ncat >> judged\n"
@@ -137,8 +138,18 @@ class Services(Served):
         self.judged_by(Service(403, ("not this: " + "\u00e9" * 300).encode()))
         edit = self.wait(self.edit(), "moderated")
         self.assertEqual(edit["error"]["message"], "not this: " + "\u00e9" * 95)  # 200 bytes of it
-        self.judged_by(Service(403), "before")
+        before = self.judged_by(Service(403), "before")
         self.assertEqual(self.wait(self.edit(), "moderated")["error"]["message"], "refused by the filter")
+        self.assertEqual([(j["stage"], j["picture"], j["inputs"]) for j in before.asked], [("before", "", [PICTURE])])
+
+    def test_before_an_edit_it_sees_what_is_edited(self):
+        before = self.judged_by(Service(204), "before")
+        project = "/v1/projects/" + self.json("POST", "/v1/projects", {"name": "cat"}, 201)["id"]
+        turn = self.json("POST", project + "/turns", base64.b64decode(PICTURE), 201)["id"]
+        shown = self.ask("GET", f"{project}/turns/{turn}/image")[2]
+        self.wait(self.json("POST", f"{project}/turns/{turn}/edits", {"prompt": "make it night", "images": [PICTURE], "steps": 1}, 202))
+        (asked,) = before.asked
+        self.assertEqual([base64.b64decode(i) for i in asked["inputs"]], [shown, base64.b64decode(PICTURE)])
 
     def test_whatever_else_it_answers_lets_nothing_pass(self):
         for code in (201, 302, 400, 401, 404, 500, 503):

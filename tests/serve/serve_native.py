@@ -78,6 +78,21 @@ class Native(Served):
         print(f"cancelled in {took:.3f} s, at most 5 s")
         self.assertLess(took, 5)
 
+    def test_an_edit_is_foretold_from_edits_of_its_own_kind(self):
+        small, large = {"images": [], "width": 64, "height": 64}, {"images": [], "width": 512, "height": 512}
+        self.wait(self.edit(**large, steps=3))
+        running = self.edit(**small, steps=1000)
+        while self.json("GET", f"/v1/edits/{running['id']}").get("progress", {}).get("step", 0) < 20:
+            time.sleep(0.02)
+        waiting = [self.edit(**kind, steps=100) for kind in (small, large)]
+        now = [self.json("GET", f"/v1/edits/{e['id']}") for e in (running, *waiting)]
+        a_step = now[0]["progress"]["seconds_per_step"]
+        own = (now[2]["predicted_seconds"] - now[1]["predicted_seconds"]) / 100
+        print(f"a step of the running edit {a_step:.4f} s, foretold of the larger {own:.4f} s: more than 3 times that")
+        self.assertGreater(own, 3 * a_step)
+        for edit in (*waiting, running):
+            self.json("DELETE", f"/v1/edits/{edit['id']}")
+
     def test_killed_it_goes_on_from_its_last_step_with_the_same_picture(self):
         whole = self.ask("GET", self.wait(self.edit(steps=30))["images"][0]["url"])[2]
         edit = self.edit(steps=30)

@@ -155,8 +155,8 @@ class Native(Reviewed):
         self.json("GET", "/v1/review/nothing", status=404)
         self.json("POST", path, b"")
         metrics = self.ask("GET", "/metrics")[2].decode()
-        self.assertIn("kontext_moderated_total 1", metrics)
-        self.assertIn("kontext_review 0", metrics)
+        self.assertIn('kontext_edits_total{state="moderated"} 1', metrics)
+        self.assertIn("kontext_edits_in_review 0", metrics)
 
 
 class Projects(Reviewed):

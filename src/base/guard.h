@@ -1,6 +1,6 @@
 // The public boundary: whatever a library below us throws becomes a Status here.
-#ifndef KONTEXT_API_GUARD_H_
-#define KONTEXT_API_GUARD_H_
+#ifndef KONTEXT_BASE_GUARD_H_
+#define KONTEXT_BASE_GUARD_H_
 
 #include <exception>
 #include <new>
@@ -22,4 +22,4 @@ auto Guard(const F& f) -> decltype(f()) {
 
 }  // namespace kontext
 
-#endif  // KONTEXT_API_GUARD_H_
+#endif  // KONTEXT_BASE_GUARD_H_
