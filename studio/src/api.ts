@@ -13,7 +13,7 @@ export interface Model {
   t5_tokens?: number;
   examples: string[];
   version?: string;
-  limits: { max_images: number; max_steps: number; max_body_bytes: number; max_prompt_bytes: number; multiple: number };
+  limits: { max_images: number; max_steps: number; max_body_bytes: number; max_prompt_bytes: number; multiple: number; min_side: number; max_side: number };
 }
 
 export interface Progress {
@@ -70,6 +70,7 @@ export interface Recipe {
   guidance?: number;
   width?: number;
   height?: number;
+  asked_size?: [number, number];
   mode?: Mode;
   model?: { name?: string; fingerprint?: string };
   references?: { file?: string; width?: number; height?: number; latents?: boolean }[];

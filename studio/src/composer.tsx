@@ -1,41 +1,15 @@
 // Where the instruction is written, with all that belongs to the next edit.
 import { useEffect, useRef } from 'preact/hooks';
-import {
-  addReferences, clearReferences, fromPixels, guidance, mode, negative, prompt, ready, references, removeReference, seed, send, setMode,
-  setPrompt, steps, tokens, trueCfg, variants,
-} from './composer_state';
-import type { Mode } from './api';
+import { addReferences, clearReferences, mode, prompt, ready, references, removeReference, send, setPrompt, tokens, variants } from './composer_state';
 import { Icon } from './icons';
 import { TEMPLATES, lint } from './linter';
 import { maskOf, maskOpen, painted } from './mask_state';
-import { Button, Field, Popover, Switch } from './parts';
+import { predicted } from './modes';
+import { Options } from './options';
+import { Button, Popover } from './parts';
 import { extent, fittedSize, placeReferences } from './references';
-import { base, current, fit, measured, model } from './store';
+import { base, current, model } from './store';
 import { duration } from './words';
-
-// The share of exact's passes that a mode makes (docs/modes.md). Those of `default` are quicker ones: its time is a bound.
-const PASSES: Record<Mode, number> = { exact: 1, default: 1, balanced: 0.5, fast: 0.25 };
-export const MODES: { value: Mode; label: string; about: string }[] = [
-  { value: 'exact', label: 'Exact', about: 'nothing is left out' },
-  { value: 'default', label: 'Default', about: 'products and attention in 8 bits' },
-  { value: 'balanced', label: 'Balanced', about: 'every other step is forecast' },
-  { value: 'fast', label: 'Fast', about: 'three of four steps are forecast' },
-];
-
-// What one edit will take: from fit if it was asked, else from the steps this server was seen to make. 0 while unknown.
-export function predicted(which: Mode, count = 1): number {
-  const m = model.value;
-  if (!m) return 0;
-  const asked = steps.value ?? m.default_steps;
-  if (fit.value && fit.value !== 'asking') {
-    const size = m.preferred_sizes[0];
-    const rows = fit.value.rows.filter(r => r.verdict !== 'no' && (!size || (r.width === size.width && r.height === size.height)));
-    const own = rows.find(r => r.mode === which), exact = rows.find(r => r.mode === 'exact');
-    const seconds = own?.seconds_per_edit ?? (exact && exact.seconds_per_edit * PASSES[which]);
-    if (seconds) return count * seconds * (asked / fit.value.steps);
-  }
-  return count * measured.value * asked * (PASSES[which] / PASSES[mode.value]);
-}
 
 function Counter() {
   const t = tokens.value;
@@ -134,55 +108,6 @@ function Help() {
               <strong>{t.name}</strong><span>{t.prompt}</span>
             </button>
           ))}
-        </div>
-      )}
-    </Popover>
-  );
-}
-
-const number = (text: string) => (text.trim() === '' || !Number.isFinite(Number(text)) ? null : Number(text));
-
-function Options() {
-  const m = model.value;
-  return (
-    <Popover label="Options" align="end" up button={(open, toggle) => (
-      <button type="button" class="button plain" aria-expanded={open} onClick={toggle} title="Seed, steps, guidance, mode">
-        <Icon name="sliders" /><span>{MODES.find(o => o.value === mode.value)?.label}</span>
-      </button>
-    )}>
-      {() => (
-        <div class="options">
-          <fieldset class="modes">
-            <legend>Mode</legend>
-            {MODES.map(o => {
-              const seconds = predicted(o.value);
-              return (
-                <label key={o.value} class="mode">
-                  <input type="radio" name="mode" checked={mode.value === o.value} onChange={() => setMode(o.value)} />
-                  <span><strong>{o.label}</strong> {o.about}</span>
-                  <span class="mode-time">{seconds > 0 ? `${o.value === 'default' ? '≤' : '≈'} ${duration(seconds)}` : ''}</span>
-                </label>
-              );
-            })}
-          </fieldset>
-          <div class="grid">
-            <Field label="Seed"><input inputMode="numeric" pattern="[0-9]*" value={seed.value}
-              onInput={e => (seed.value = e.currentTarget.value.replace(/\D/g, '').slice(0, 15))} placeholder="drawn" /></Field>
-            <Field label="Variants"><input type="number" min={1} max={16} value={variants.value}
-              onInput={e => (variants.value = Math.min(16, Math.max(1, Math.round(number(e.currentTarget.value) ?? 1))))} /></Field>
-            <Field label="Steps"><input type="number" min={1} max={m?.limits.max_steps ?? 1000} value={steps.value ?? ''} placeholder={String(m?.default_steps ?? 28)}
-              onInput={e => (steps.value = number(e.currentTarget.value))} /></Field>
-            <Field label="Guidance"><input type="number" min={0} max={100} step={0.1} value={guidance.value ?? ''} placeholder={String(m?.default_guidance ?? 2.5)}
-              onInput={e => (guidance.value = number(e.currentTarget.value))} /></Field>
-          </div>
-          <details>
-            <summary>More</summary>
-            <Field label="Away from (negative)"><input value={negative.value} onInput={e => (negative.value = e.currentTarget.value)} /></Field>
-            <Field label="True guidance" hint="Above 1: two passes a step"><input type="number" min={1} max={100} step={0.1} value={trueCfg.value}
-              onInput={e => (trueCfg.value = number(e.currentTarget.value) ?? 1)} /></Field>
-            <Switch label="Start from pixels, not latents" checked={fromPixels.value} onChange={on => (fromPixels.value = on)}
-              hint="Latents drift less over many turns; pixels are what other programs start from" />
-          </details>
         </div>
       )}
     </Popover>

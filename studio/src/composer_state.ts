@@ -1,7 +1,7 @@
 // What the next edit will be asked for.
 import { computed, signal } from '@preact/signals';
 import { api, asDataUrl } from './api';
-import type { EditFields, Mode, Recipe, Tokens } from './api';
+import type { EditFields, Mode, Recipe, Size, Tokens } from './api';
 import { base, model, submit, tell } from './store';
 import { maskOf } from './mask_state';
 
@@ -11,6 +11,7 @@ export const prompt = signal('');
 export const seed = signal('');  // as typed; empty: drawn
 export const steps = signal<number | null>(null);
 export const guidance = signal<number | null>(null);
+export const size = signal<Size | null>(null);  // null: as the picture
 export const negative = signal('');
 export const trueCfg = signal(1);
 export const mode = signal<Mode>((localStorage.getItem('kontext.mode') as Mode) ?? 'default');
@@ -73,6 +74,7 @@ async function fields(): Promise<EditFields> {
   if (seed.value.trim()) out.seed = Number(seed.value);
   if (steps.value !== null) out.steps = steps.value;
   if (guidance.value !== null) out.guidance = guidance.value;
+  if (size.value) Object.assign(out, size.value);
   if (trueCfg.value > 1 && negative.value.trim()) {
     out.true_cfg = trueCfg.value;
     out.negative = negative.value.trim();
@@ -108,6 +110,7 @@ export function useRecipe(recipe: Recipe): void {
   seed.value = recipe.seed === undefined ? '' : String(recipe.seed);
   steps.value = recipe.steps ?? null;
   guidance.value = recipe.guidance ?? null;
+  size.value = recipe.asked_size ? { width: recipe.asked_size[0], height: recipe.asked_size[1] } : null;
   negative.value = recipe.negative ?? '';
   trueCfg.value = recipe.true_cfg ?? 1;
   if (recipe.mode) setMode(recipe.mode);

@@ -1,7 +1,8 @@
 // What this machine can do, how the studio looks, and the keys that work it.
 import { useEffect } from 'preact/hooks';
+import type { FitRow } from './api';
 import { mode, setMode } from './composer_state';
-import { MODES, predicted } from './composer';
+import { MODES, predicted } from './modes';
 import { Dialog, Segments } from './parts';
 import { askFit, fit, model } from './store';
 import { setTheme, theme } from './theme';
@@ -16,21 +17,56 @@ function FitTable() {
   return (
     <>
       <p class="muted machine">{table.machine}, {bytes(table.memory_bytes)} of memory. Times for {table.steps} steps, ±{Math.round(100 * table.error)} %.</p>
-      <div class="table" tabIndex={0} role="region" aria-label="What this machine can run">
-        <table>
-          <thead><tr><th scope="col">Mode</th><th scope="col">Size</th><th scope="col">Weights</th><th scope="col">Memory</th><th scope="col">A step</th><th scope="col">An edit</th><th scope="col">Here</th></tr></thead>
-          <tbody>
-            {table.rows.map((r, i) => (
-              <tr key={i}>
-                <th scope="row">{r.mode}</th><td>{r.width} × {r.height}</td><td>{bytes(r.weight_bytes)}, {r.encoding}</td><td>{bytes(r.anonymous_bytes)}</td>
-                <td>{duration(r.seconds_per_step)}</td><td>{duration(r.seconds_per_edit)}</td>
-                <td><span class={`verdict ${r.verdict}`}>{VERDICTS[r.verdict] ?? r.verdict}</span></td>
-              </tr>
-            ))}
-          </tbody>
-        </table>
-      </div>
+      <Times rows={table.rows} />
+      <details class="all-rows">
+        <summary>Every format of the weights, with memory and steps</summary>
+        <FitRows rows={table.rows} />
+      </details>
     </>
+  );
+}
+
+// One line a size: what an edit takes in each mode, with the weights as they are or else as the mode makes them (fit lists these first).
+function Times({ rows }: { rows: FitRow[] }) {
+  const sizes = rows.filter((r, at) => rows.findIndex(o => o.width === r.width && o.height === r.height) === at);
+  return (
+    <div class="table" tabIndex={0} role="region" aria-label="What this machine can run">
+      <table>
+        <thead><tr><th scope="col">Size</th>{MODES.map(m => <th scope="col" key={m.value}>{m.label}</th>)}<th scope="col">Memory</th></tr></thead>
+        <tbody>
+          {sizes.map(s => {
+            const cells = MODES.map(m => rows.find(r => r.mode === m.value && r.width === s.width && r.height === s.height));
+            return (
+              <tr key={`${s.width}x${s.height}`}>
+                <th scope="row">{s.width} × {s.height}</th>
+                {cells.map((r, i) => <td key={i}>{r && <span class={`verdict ${r.verdict}`} title={VERDICTS[r.verdict]}>
+                  {r.verdict === 'no' ? VERDICTS.no : duration(r.seconds_per_edit)}{r.verdict === 'streams' && ', streamed'}</span>}</td>)}
+                <td>{bytes(Math.max(...cells.map(r => r?.anonymous_bytes ?? 0)))}</td>
+              </tr>
+            );
+          })}
+        </tbody>
+      </table>
+    </div>
+  );
+}
+
+function FitRows({ rows }: { rows: FitRow[] }) {
+  return (
+    <div class="table" tabIndex={0} role="region" aria-label="Every format of the weights">
+      <table>
+        <thead><tr><th scope="col">Mode</th><th scope="col">Size</th><th scope="col">Weights</th><th scope="col">Memory</th><th scope="col">A step</th><th scope="col">An edit</th><th scope="col">Here</th></tr></thead>
+        <tbody>
+          {rows.map((r, i) => (
+            <tr key={i}>
+              <th scope="row">{r.mode}</th><td>{r.width} × {r.height}</td><td>{bytes(r.weight_bytes)}, {r.encoding}</td><td>{bytes(r.anonymous_bytes)}</td>
+              <td>{duration(r.seconds_per_step)}</td><td>{duration(r.seconds_per_edit)}</td>
+              <td><span class={`verdict ${r.verdict}`}>{VERDICTS[r.verdict] ?? r.verdict}</span></td>
+            </tr>
+          ))}
+        </tbody>
+      </table>
+    </div>
   );
 }
 

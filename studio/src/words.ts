@@ -25,6 +25,15 @@ export function ago(seconds: number, now = Date.now() / 1000): string {
   return new Date(seconds * 1000).toLocaleDateString();
 }
 
+// The simplest proportion within a hundredth: "3:2".
+export function aspect(size: { width: number; height: number }): string {
+  const ratio = size.width / size.height;
+  for (let most = 1; ; ++most) {
+    const [w, h] = ratio >= 1 ? [most, Math.round(most / ratio)] : [Math.round(most * ratio), most];
+    if (h > 0 && w > 0 && Math.abs(w / h / ratio - 1) < 0.0125) return `${w}:${h}`;
+  }
+}
+
 // A name for a project or turn out of what it was made from.
 export function nameFrom(words: string, otherwise: string): string {
   const text = words.replace(/\.(png|jpe?g|webp|kontext)$/i, '').replace(/[\u0000-\u001f/\\]+/g, ' ').trim();

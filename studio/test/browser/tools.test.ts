@@ -47,6 +47,33 @@ test('a mask: what is outside stays as it is, bit for bit', () => studio(async (
   assert.ok(mask.some((m, i) => i % 4 === 0 && m === 0 && free[i] !== before[i]), 'without the switch all of it may change');
 }));
 
+test('a size of its own, cut to what the model takes, and back with the recipe', () => studio(async ({ page, server }) => {
+  await beginWithSample(page);
+  await page.getByRole(...button('Default')).click();
+  const choice = page.getByRole('combobox', { name: 'Size' });
+  assert.deepEqual(await choice.locator('option').allInnerTexts(), ['As the picture', '128 × 128, 1:1', 'Another…']);
+  await choice.selectOption('Another…');
+  await page.getByRole('spinbutton', { name: 'Width' }).fill('190');
+  await page.getByRole('spinbutton', { name: 'Height' }).fill('1');
+  await page.keyboard.press('Tab');
+  await picture(page, 'size');
+  await page.keyboard.press('Escape');
+  await page.getByRole(...button('Default, 192 × 16')).click();
+  await page.getByRole('spinbutton', { name: 'Height' }).fill('96');
+  await page.keyboard.press('Tab');
+  await page.keyboard.press('Escape');
+  await instruct(page, 'make it night');
+  await turns(page, 2);
+  const recipe = async (turn: number) => (await server.ask<Project>('GET', `/v1/projects/${await openProjectId(page)}`)).turns[turn].recipe!;
+  assert.deepEqual([(await recipe(1)).width, (await recipe(1)).height], [192, 96]);
+  await page.getByRole(...button('Default, 192 × 96')).click();
+  await choice.selectOption('As the picture');
+  await page.keyboard.press('Escape');
+  await page.getByRole(...button('Default')).waitFor();
+  await page.getByRole(...button('Use again')).click();
+  await page.getByRole(...button('Default, 192 × 96')).waitFor();
+}));
+
 test('a mask by keys, taken back, inverted', () => studio(async ({ page }) => {
   await beginWithSample(page);
   await page.getByRole(...button('Mask: where it may change')).click();

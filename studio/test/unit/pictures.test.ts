@@ -2,7 +2,7 @@ import assert from 'node:assert/strict';
 import { test } from 'node:test';
 import { asMask, asStrokes, difference } from '../../src/pixels';
 import { extent, fittedSize, placeReferences } from '../../src/references';
-import { bytes, duration, nameFrom } from '../../src/words';
+import { aspect, bytes, duration, nameFrom } from '../../src/words';
 
 const pixels = (...values: number[][]) => new Uint8ClampedArray(values.flat());
 
@@ -66,4 +66,10 @@ test('numbers as people say them', () => {
   assert.equal(bytes(9.1 * 2 ** 30), '9.1 GiB');
   assert.equal(nameFrom('photos/cat\u0007.png', 'x'), 'photos cat');
   assert.equal(nameFrom('.png', 'Picture'), 'Picture');
+});
+
+test('proportions are told in small numbers', () => {
+  const told = [[1024, 1024], [1248, 832], [1184, 880], [832, 1248], [1392, 752], [1568, 672], [672, 1568], [128, 128]]
+    .map(([width, height]) => aspect({ width, height }));
+  assert.deepEqual(told, ['1:1', '3:2', '4:3', '2:3', '11:6', '7:3', '3:7', '1:1']);
 });
