@@ -263,6 +263,16 @@ bool IsOrigin(const std::string& text) {
          text.find_first_of("/*@?# ", scheme + 3) == std::string::npos;
 }
 
+// What an edit that was begun must find again to go on with the same result: see ResumePoint.
+std::string EngineName(const Engine& engine, const EngineOptions& o) {
+  Json name = {engine.model().fingerprint, o.backend, o.dtype, o.merge_loras};
+  for (const LoraChoice& lora : o.loras) {
+    name.push_back(lora.path);
+    name.push_back(lora.strength ? Json(*lora.strength) : Json());
+  }
+  return name.dump(-1, ' ', true, Json::error_handler_t::replace);
+}
+
 net::ServerSocket Listen(const ServeOptions& o) {
   const Poco::Net::SocketAddress address(o.host, static_cast<Poco::UInt16>(o.port));
   if (o.certificate.empty()) return net::ServerSocket(address);
@@ -295,8 +305,8 @@ Status Run(const ServeOptions& o, const std::atomic<bool>& stop) {
     return Usage("--certificate and --private-key come together");
   KX_ASSIGN_OR_RETURN(const FolderLock lock, FolderLock::Take(o.folder));
   KX_ASSIGN_OR_RETURN(const std::unique_ptr<Store> store, OpenSqliteStore(o.folder));
-  KX_RETURN_IF_ERROR(store->Requeue());
   KX_ASSIGN_OR_RETURN(Engine engine, Engine::Open(o.engine));
+  KX_RETURN_IF_ERROR(store->Requeue(EngineName(engine, o.engine)));
   KX_ASSIGN_OR_RETURN(std::string secret, ServerSecret(o.folder));
   Queue queue(o, *store, engine, std::move(secret));
   const WebhookSender webhooks(queue);

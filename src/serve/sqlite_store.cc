@@ -24,6 +24,7 @@ constexpr const char* kSchema = R"sql(
     width INTEGER, height INTEGER, seconds REAL, PRIMARY KEY (edit, picture));
   CREATE TABLE IF NOT EXISTS checkpoints (
     edit TEXT PRIMARY KEY, picture INTEGER, step INTEGER, latents BLOB);
+  CREATE TABLE IF NOT EXISTS engine (name TEXT NOT NULL);  -- that made the checkpoints
   CREATE TABLE IF NOT EXISTS uses (edit TEXT NOT NULL, hash TEXT NOT NULL);
   CREATE INDEX IF NOT EXISTS uses_by_hash ON uses (hash);
   CREATE INDEX IF NOT EXISTS uses_by_edit ON uses (edit);
@@ -203,9 +204,17 @@ class SqliteStore : public Store {
     }
   }
 
-  Status Requeue() override {
+  Status Requeue(const std::string& engine) override {
     const std::lock_guard lock(mutex_);
-    return db_->Execute("UPDATE edits SET state = 'queued' WHERE state = 'running'");
+    return InTransaction([&]() -> Status {
+      KX_RETURN_IF_ERROR(db_->Execute("UPDATE edits SET state = 'queued' WHERE state = 'running'"));
+      KX_RETURN_IF_ERROR(db_->Prepare("UPDATE checkpoints SET step = 0, latents = x'' WHERE NOT "
+                                      "EXISTS (SELECT 1 FROM engine WHERE name = ?)")
+                             .Bind(1, engine)
+                             .Run());
+      KX_RETURN_IF_ERROR(db_->Execute("DELETE FROM engine"));
+      return db_->Prepare("INSERT INTO engine VALUES (?)").Bind(1, engine).Run();
+    });
   }
 
   Result<int64_t> PictureBytes() override {

@@ -110,8 +110,10 @@ class Store {
   // Newest first, numbers below `before` (0: all).
   virtual Result<std::vector<Decision>> Decisions(int64_t before, int limit) = 0;
 
-  // Edits that were running when the process ended wait again.
-  virtual Status Requeue() = 0;
+  // Edits that were running when the process ended wait again. Those that another engine began,
+  // named otherwise, begin the picture that they were at anew: half-made latents mean nothing to
+  // this one.
+  virtual Status Requeue(const std::string& engine) = 0;
   virtual Result<int64_t> PictureBytes() = 0;  // of all of them
   // Forgets ended edits, oldest first, until pictures take at most `bytes`.
   virtual Status Trim(int64_t bytes) = 0;

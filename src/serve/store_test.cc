@@ -48,6 +48,7 @@ TEST_F(StoreTest, OwnersTakeTurns) {
 }
 
 TEST_F(StoreTest, WhatRanGoesOnFirstAfterReopening) {
+  ASSERT_TRUE(store_->Requeue("mini").ok());
   StoredEdit first = Make("first", "a"), second = Make("second", "b");
   ASSERT_TRUE(store_->Add(first, {}, std::nullopt).ok());
   ASSERT_TRUE(store_->Add(second, {}, std::nullopt).ok());
@@ -57,13 +58,27 @@ TEST_F(StoreTest, WhatRanGoesOnFirstAfterReopening) {
   ASSERT_TRUE(store_->SaveCheckpoint("second", {1, 3, {0.25f, -2.0f}}).ok());
   Open();
   EXPECT_EQ(Order(), std::vector<std::string>{"first"});
-  ASSERT_TRUE(store_->Requeue().ok());
+  ASSERT_TRUE(store_->Requeue("mini").ok());
   EXPECT_EQ(Order(), (std::vector<std::string>{"second", "first"}));
   const auto kept = *store_->LoadCheckpoint("second");
   ASSERT_TRUE(kept.has_value());
   EXPECT_EQ(kept->picture, 1);
   EXPECT_EQ(kept->step, 3);
   EXPECT_EQ(kept->latents, (std::vector<float>{0.25f, -2.0f}));
+}
+
+TEST_F(StoreTest, WhatAnotherEngineBeganBeginsItsPictureAnew) {
+  StoredEdit e = Make("edit", "a");
+  ASSERT_TRUE(store_->Requeue("mini").ok());
+  ASSERT_TRUE(store_->Add(e, {}, std::nullopt).ok());
+  ASSERT_TRUE(store_->SaveCheckpoint("edit", {1, 3, {0.25f}}).ok());
+  ASSERT_TRUE(store_->Requeue("mini").ok());
+  EXPECT_EQ((*store_->LoadCheckpoint("edit"))->step, 3);
+  ASSERT_TRUE(store_->Requeue("dev").ok());
+  const auto kept = *store_->LoadCheckpoint("edit");
+  EXPECT_EQ(kept->picture, 1);
+  EXPECT_EQ(kept->step, 0);
+  EXPECT_TRUE(kept->latents.empty());
 }
 
 TEST_F(StoreTest, APictureIsKeptWhileAnEditUsesIt) {
@@ -122,7 +137,7 @@ TEST_F(StoreTest, AHeldPictureIsSeenAfterItsApprovalOnly) {
   e.state = "review";
   ASSERT_TRUE(store_->Update(e).ok());
   Open();
-  ASSERT_TRUE(store_->Requeue().ok());
+  ASSERT_TRUE(store_->Requeue("mini").ok());
   ASSERT_TRUE(store_->Trim(0).ok());
   const auto waiting = *store_->InReview(0, 10);
   ASSERT_EQ(waiting.size(), 1u);

@@ -106,6 +106,17 @@ class Native(Served):
         self.assertGreaterEqual(first, 3)
         self.assertEqual(self.ask("GET", events[-1][1]["images"][0]["url"])[2], whole)
 
+    def test_started_with_another_model_it_begins_the_picture_anew(self):
+        edit = self.edit(steps=30)
+        while self.json("GET", f"/v1/edits/{edit['id']}").get("progress", {}).get("step", 0) < 3:
+            time.sleep(0.01)
+        self.stop(signal.SIGKILL)
+        self.flags = ("--dtype", "f32")
+        self.start()
+        begun = self.wait(edit)
+        fresh = self.wait(self.edit(steps=30))
+        self.assertEqual(*[self.ask("GET", e["images"][0]["url"])[2] for e in (begun, fresh)])
+
     def test_other_hosts_and_origins_are_refused(self):
         self.json("GET", "/v1/model", status=403, headers={"Host": "evil.example"})
         self.json("GET", "/v1/model", status=403, headers={"Origin": "https://evil.example"})
