@@ -17,7 +17,6 @@
 #include "base/status.h"
 #include "kontext/serve.h"
 #include "serve/a1111.h"
-#include "serve/assets.h"
 #include "serve/base64.h"
 #include "serve/bfl.h"
 #include "serve/comfy.h"
@@ -27,6 +26,7 @@
 #include "serve/folder_lock.h"
 #include "serve/metrics.h"
 #include "serve/signature.h"
+#include "serve/studio_file.h"
 #include "serve/webhooks.h"
 
 namespace kontext {
@@ -194,7 +194,7 @@ class Handler {
       const bool ready = shared_.ready && shared_.queue.trouble().empty();
       return x.Send(ready ? 200 : 503, {{"ready", ready}});
     }
-    if (Asset(x)) return;
+    if (StudioFile(x)) return;
     if (BflSample(x)) return;  // its URL is signed
     if (Reviewed(x)) return;
     if (!shared_.keys.empty()) x.owner = KeyOf(x);
@@ -217,25 +217,6 @@ class Handler {
     if (!IsOpenAiRoute(x)) return;
     x.error_json = OpenAiError;
     x.conflict_status = 422;  // draft-ietf-httpapi-idempotency-key-header
-  }
-
-  static bool Asset(Exchange& x) {
-    if (x.method != "GET") return false;
-    std::string path;
-    for (const std::string& part : x.path) path += (path.empty() ? "" : "/") + part;
-    if (path.empty() || path == "review") path = "index.html";
-    for (const auto& asset : Assets()) {
-      if (asset.path != path) continue;
-      x.response.set("Content-Security-Policy",
-                     "default-src 'none'; script-src 'self'; style-src 'self'; font-src 'self'; "
-                     "img-src 'self' data: blob:; connect-src 'self'; base-uri 'none'; form-action "
-                     "'none'; frame-ancestors 'none'");
-      x.response.set("Referrer-Policy", "no-referrer");
-      x.response.set("Cache-Control", "no-cache");
-      x.SendBytes(asset.type, asset.bytes);
-      return true;
-    }
-    return false;
   }
 
   Shared& shared_;

@@ -1,5 +1,6 @@
 """The native API: its contract (docs/openapi.json), hostile bodies, cancelling, and kill -9."""
 import base64
+import gzip
 import http.client
 import json
 import os
@@ -116,6 +117,16 @@ class Native(Served):
         begun = self.wait(edit)
         fresh = self.wait(self.edit(steps=30))
         self.assertEqual(*[self.ask("GET", e["images"][0]["url"])[2] for e in (begun, fresh)])
+
+    def test_the_studio_comes_compressed_and_once(self):
+        status, plain, page = self.ask("GET", "/studio.js")
+        self.assertEqual((status, plain["Content-Type"], plain["Content-Encoding"]), (200, "text/javascript; charset=utf-8", None))
+        _, headers, data = self.ask("GET", "/studio.js", headers={"Accept-Encoding": "br, gzip"})
+        self.assertEqual((headers["Content-Encoding"], gzip.decompress(data)), ("gzip", page))
+        self.assertLess(len(data), len(page) / 2)
+        self.assertEqual(self.ask("GET", "/studio.js", headers={"Accept-Encoding": "gzip;q=0"})[2], page)
+        again = self.ask("GET", "/studio.js", headers={"If-None-Match": headers["ETag"]})
+        self.assertEqual((again[0], again[2]), (304, b""))
 
     def test_other_hosts_and_origins_are_refused(self):
         self.json("GET", "/v1/model", status=403, headers={"Host": "evil.example"})
