@@ -10,6 +10,7 @@ import {
 } from './store';
 import { TopBar, settingsOpen } from './topbar';
 import { TreePanel } from './tree_panel';
+import { Variants } from './variants';
 import { Viewer, peek, pin, view } from './viewer';
 import type { View } from './viewer';
 import { WHOLE, kept, zoom } from './zoom';
@@ -171,7 +172,7 @@ export function App() {
         </nav>
         <div class="stage">
           {connection.value === 'starting' ? <p class="empty" role="status">Starting…</p>
-            : !empty && (base.value || current.value?.job) ? <Viewer /> : <Welcome />}
+            : !empty && (base.value || current.value?.job) ? <><Viewer /><Variants /></> : <Welcome />}
           {model.value && <Composer />}
         </div>
         <section class="side" aria-label="Details"><div class="panel-head"><h2>Details</h2></div><Details /></section>

@@ -1,12 +1,13 @@
 // Where the instruction is written, with all that belongs to the next edit.
 import { useEffect, useRef } from 'preact/hooks';
-import { addReferences, clearReferences, mode, prompt, ready, references, removeReference, send, setPrompt, tokens, variants } from './composer_state';
+import { addReferences, clearReferences, hindrance, mode, prompt, references, removeReference, send, setPrompt, tokens, variants } from './composer_state';
 import { Icon } from './icons';
 import { TEMPLATES, lint } from './linter';
 import { maskOf, maskOpen, painted } from './mask_state';
 import { predicted } from './modes';
 import { Options } from './options';
 import { Button, Popover } from './parts';
+import { forgetSaid, recalled, said } from './said';
 import { extent, fittedSize, placeReferences } from './references';
 import { base, current, model } from './store';
 import { duration } from './words';
@@ -102,6 +103,15 @@ function Help() {
           <div class="examples">
             {m?.examples.map(e => <button type="button" class="chip" key={e} onClick={() => { setPrompt(e); close(); }}>{e}</button>)}
           </div>
+          {said.value.length > 0 && (
+            <>
+              <h3>Said before</h3>
+              <div class="examples">
+                {said.value.slice(0, 6).map(s => <button type="button" class="chip" key={s} onClick={() => { setPrompt(s); close(); }}>{s}</button>)}
+                <Button label="Forget them" kind="quiet" icon="trash" onClick={forgetSaid} />
+              </div>
+            </>
+          )}
           <h3>Templates</h3>
           {TEMPLATES.map(t => (
             <button type="button" class="template" key={t.name} onClick={() => { setPrompt(t.prompt); close(); }}>
@@ -136,6 +146,12 @@ export function Composer() {
           placeholder={turn ? `What shall change? e.g. ${model.value?.examples[0] ?? ''}` : 'Describe a picture, or drop one'}
           onInput={e => setPrompt(e.currentTarget.value)}
           onKeyDown={e => {
+            const back = e.shiftKey ? 0 : { ArrowUp: 1, ArrowDown: -1 }[e.key] ?? 0;
+            const words = back ? recalled(text, back) : undefined;
+            if (words !== undefined) {
+              e.preventDefault();
+              setPrompt(words);
+            }
             if (e.key !== 'Enter' || e.shiftKey || e.isComposing) return;
             e.preventDefault();
             void send();
@@ -150,7 +166,7 @@ export function Composer() {
           <span class="spring" />
           <Counter />
           <Options />
-          <button type="submit" class="button primary send" disabled={!ready.value} title="Enter">
+          <button type="submit" class="button primary send" disabled={hindrance.value !== ''} title={hindrance.value || 'Enter'}>
             <Icon name="up" /><span>{turn ? 'Edit' : 'Draw'}{variants.value > 1 ? ` × ${variants.value}` : ''}</span>
             {time > 0 && <small>≈ {duration(time)}</small>}
           </button>

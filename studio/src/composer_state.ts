@@ -4,6 +4,7 @@ import { api, asDataUrl } from './api';
 import type { EditFields, Mode, Recipe, Size, Tokens } from './api';
 import { base, model, submit, tell } from './store';
 import { maskOf } from './mask_state';
+import { remember } from './said';
 
 export interface Reference { name: string; url: string; blob: Blob; width: number; height: number }
 
@@ -21,7 +22,9 @@ export const fromPixels = signal(false);
 export const tokens = signal<Tokens | null>(null);
 export const sending = signal(false);
 
-export const ready = computed(() => model.value !== null && !sending.value && prompt.value.trim().length > 0);
+// Why no edit can be asked for; empty if one can.
+export const hindrance = computed(() => model.value === null ? 'The server does not answer yet' : sending.value ? 'The edit is being sent'
+  : prompt.value.trim().length === 0 ? 'Say first what shall change' : '');
 
 export function setMode(value: Mode): void {
   mode.value = value;
@@ -92,10 +95,12 @@ async function fields(): Promise<EditFields> {
 }
 
 export async function send(): Promise<void> {
-  if (!ready.value) return;
+  if (hindrance.value) return;
   sending.value = true;
   try {
-    if (await submit(await fields())) {
+    const wanted = await fields();
+    if (await submit(wanted)) {
+      remember(wanted.prompt);
       setPrompt('');
       seed.value = '';
     }

@@ -7,24 +7,34 @@ import { asStrokes } from './pixels';
 import { INK, maskFor } from './mask_state';
 import { again, attempt, base, current, deleteTurn, pane, pinned, project, select, tell, turnKey } from './store';
 import { renaming } from './tree_panel';
-import { pin } from './viewer';
+import { comparedWith, pin } from './viewer';
+import { short } from './words';
 
-function Fact({ name, value }: { name: string; value: string | number | undefined }) {
-  return value === undefined || value === '' ? null : <div class="fact"><dt>{name}</dt><dd>{value}</dd></div>;
+type Value = string | number | undefined;
+
+// `other`: of the turn it is compared with, where that was made otherwise.
+function Fact({ name, value, other }: { name: string; value: Value; other?: Value }) {
+  if ((value === undefined || value === '') && !other) return null;
+  return <div class="fact"><dt>{name}</dt><dd>{other && <><del>{other}</del> </>}{value || 'none'}</dd></div>;
 }
 
-function RecipeFacts({ recipe }: { recipe: Recipe }) {
+function recipeFacts(recipe: Recipe): [string, Value][] {
+  return [
+    ['Seed', recipe.seed], ['Steps', recipe.steps], ['Guidance', recipe.guidance], ['Mode', recipe.mode],
+    ['Size', recipe.width && recipe.height ? `${recipe.width} × ${recipe.height}` : undefined],
+    ['References', (recipe.references?.length ?? 0) > 1 ? recipe.references!.length : undefined],
+    ['Mask', recipe.mask ? `feather ${recipe.mask.feather_px ?? 0} px` : undefined],
+    ['Model', recipe.model?.name], ['Made by', recipe.version ? `kontext ${recipe.version}` : undefined],
+  ];
+}
+
+function RecipeFacts({ recipe, other }: { recipe: Recipe; other?: Recipe }) {
+  const theirs = new Map(other ? recipeFacts(other) : []);
   return (
     <dl class="facts">
-      <Fact name="Seed" value={recipe.seed} />
-      <Fact name="Steps" value={recipe.steps} />
-      <Fact name="Guidance" value={recipe.guidance} />
-      <Fact name="Mode" value={recipe.mode} />
-      <Fact name="Size" value={recipe.width && recipe.height ? `${recipe.width} × ${recipe.height}` : undefined} />
-      <Fact name="References" value={(recipe.references?.length ?? 0) > 1 ? recipe.references!.length : undefined} />
-      <Fact name="Mask" value={recipe.mask ? `feather ${recipe.mask.feather_px ?? 0} px` : undefined} />
-      <Fact name="Model" value={recipe.model?.name} />
-      <Fact name="Made by" value={recipe.version ? `kontext ${recipe.version}` : undefined} />
+      {recipeFacts(recipe).map(([name, value]) => (
+        <Fact key={name} name={name} value={value} other={other && theirs.get(name) !== value ? theirs.get(name) ?? 'none' : undefined} />
+      ))}
     </dl>
   );
 }
@@ -93,18 +103,30 @@ async function save(turn: Turn): Promise<void> {
   setTimeout(() => URL.revokeObjectURL(link.href), 10000);
 }
 
+async function copyPicture(turn: Turn): Promise<void> {
+  const blob = await attempt(() => api.blob(api.picture(project.value!.id, turn)));
+  if (!blob) return;
+  try {
+    await navigator.clipboard.write([new ClipboardItem({ 'image/png': blob })]);
+    tell('The picture is copied.');
+  } catch {  // no right to, or no clipboard: pages of other machines without TLS have none
+    tell('This browser does not let the page copy pictures; Export saves it.', 'error');
+  }
+}
+
 export function Details() {
   const turn = current.value?.job ? undefined : base.value;
   if (!turn) return <p class="empty">{current.value?.job ? 'This edit is being made.' : 'Choose a turn to see how it was made.'}</p>;
-  const recipe = turn.recipe;
+  const recipe = turn.recipe, other = comparedWith.value;
   return (
     <div class="details">
       <h3 class="details-name">{turn.name}</h3>
       {recipe?.prompt && recipe.prompt !== turn.name && <p class="details-prompt">{recipe.prompt}</p>}
       <div class="actions">
-        <Button icon="download" label="Export" onClick={() => void save(turn)} hint="PNG with its recipe inside">Export</Button>
+        <Button icon="download" label="Export" cls="whole" onClick={() => void save(turn)} hint="PNG with its recipe inside">Export</Button>
         <Button icon="pencil" label="Rename" kind="plain" onClick={() => { renaming.value = turnKey(turn.id); pane.value = 'tree'; }} hint="Rename (F2)" />
         <Button icon="pin" label="Compare others with this" pressed={pinned.value === turn.id} onClick={() => pin(turn)} hint="Compare others with this (C)" />
+        <Button icon="copy" label="Copy the picture" kind="plain" onClick={() => void copyPicture(turn)} />
         <Button icon="trash" label="Delete" kind="danger" onClick={() => void deleteTurn(turn)} hint="Delete, with all that follows from it" />
       </div>
       {turn.parent > 0 && (
@@ -119,11 +141,11 @@ export function Details() {
       {turn.drift && turn.parent > 0 && <section><DriftMeter drift={turn.drift} /></section>}
       {recipe && (
         <section>
-          <h3>Recipe</h3>
-          <RecipeFacts recipe={recipe} />
+          <h3>Recipe{other?.recipe?.prompt !== undefined && <>, against “{short(other.name)}”</>}</h3>
+          <RecipeFacts recipe={recipe} other={other?.recipe?.prompt !== undefined ? other.recipe : undefined} />
           <div class="actions">
             <Button icon="redo" label="Use again" onClick={() => void takeBack(turn)}>Use again</Button>
-            <Button icon="copy" label="Copy the recipe" onClick={async () => {
+            <Button icon="file" label="Copy the recipe" onClick={async () => {
               await navigator.clipboard.writeText(JSON.stringify(recipe, null, 2));
               tell('The recipe is copied.');
             }}>Copy</Button>

@@ -267,6 +267,22 @@ export async function deleteTurn(turn: Turn): Promise<void> {
   tell(`“${turn.name}”${many} deleted`, 'info', { label: 'Undo', run: () => void restoreTurns(deleted.deletion) });
 }
 
+// Several at once, from which nothing follows; one Undo brings all of them back.
+export async function deleteTurns(turns: Turn[], what: string): Promise<void> {
+  const id = project.value?.id;
+  if (!id) return;
+  const gone: number[] = [];
+  for (const turn of turns) {
+    const deleted = await attempt(() => api.deleteTurn(id, turn.id));
+    if (deleted) gone.push(deleted.deletion);
+  }
+  await refresh();
+  const back = async () => {
+    for (const deletion of gone) await restoreTurns(deletion);
+  };
+  if (gone.length) tell(`${what} deleted`, 'info', { label: 'Undo', run: () => void back() });
+}
+
 export async function restoreTurns(deletion: number): Promise<void> {
   const id = project.value?.id;
   if (!id) return;

@@ -5,8 +5,9 @@ import { api } from './api';
 import { Icon, Logo } from './icons';
 import { Button, Picture, Popover } from './parts';
 import {
-  connection, deleteProject, jobs, listProjects, model, newProject, openProject, project, projects, purge, renameProject, restoreTurns, takeFiles,
+  connection, deleteProject, listProjects, model, newProject, openProject, project, projects, purge, renameProject, restoreTurns, takeFiles,
 } from './store';
+import { Running } from './running';
 import { setTheme, theme } from './theme';
 import { ago } from './words';
 
@@ -87,7 +88,6 @@ function ProjectMenu() {
 export function TopBar() {
   const dark = document.documentElement.dataset.theme !== 'light';
   void theme.value;
-  const busy = jobs.value.length;
   return (
     <header class="topbar">
       <span class="brand"><Logo /><h1 class="wordmark">kontext</h1></span>
@@ -97,8 +97,8 @@ export function TopBar() {
       <span class={`status ${connection.value}`} title={model.value?.variant ?? ''}>
         <i aria-hidden="true" />
         <span class="wide-only">{connection.value === 'up' ? model.value?.name : connection.value === 'lost' ? 'no connection' : ''}</span>
-        {busy > 0 && <span>{busy} running</span>}
       </span>
+      <Running />
       <Button icon={dark ? 'sun' : 'moon'} label={dark ? 'Light colours' : 'Dark colours'} kind="quiet" onClick={() => setTheme(dark ? 'light' : 'dark')} />
       <Button icon="gear" label="Settings" kind="quiet" onClick={() => (settingsOpen.value = true)} />
     </header>

@@ -4,16 +4,23 @@ import { useEffect, useLayoutEffect, useRef, useState } from 'preact/hooks';
 import { api } from './api';
 import { Icon } from './icons';
 import { Picture, px } from './parts';
+import { progressWords } from './running';
 import { deleteTurn, nodes, pane, pinned, project, renameTurn, select, selected, undo } from './store';
 import type { TreeNode } from './store';
 import { layOut, visible } from './tree';
 import type { Row } from './tree';
-import { duration } from './words';
 
 export const renaming = signal('');  // the key of the row whose name is being typed
 
 const ROW = 68, LANE = 18, MARGIN = 18;
-const rows = computed(() => layOut(nodes.value));
+const sought = signal('');
+const SEARCH_FROM = 12;  // turns: fewer are seen at once
+// What is looked for stands alone: a turn whose parent is not shown is laid out as a root.
+const rows = computed(() => {
+  const words = sought.value.trim().toLowerCase();
+  return layOut(words ? nodes.value.filter(n => nameOf(n).toLowerCase().includes(words)) : nodes.value);
+});
+const nameOf = (node: TreeNode) => `${node.turn?.name ?? ''} ${node.turn?.recipe?.prompt ?? node.job?.edit.request.prompt ?? ''}`;
 const laneX = (lane: number) => MARGIN + Math.min(lane, 5) * LANE;
 const rowY = (row: number) => row * ROW + ROW / 2;
 
@@ -66,13 +73,7 @@ function Name({ node }: { node: TreeNode }) {
 }
 
 function status(node: TreeNode): string {
-  const job = node.job;
-  if (job) {
-    const left = job.progress?.seconds_left ?? 0;
-    if (job.progress?.stage === 'steps') return `${job.progress.step} of ${job.progress.steps}${left > 0 ? ` · ${duration(left)} left` : ''}`;
-    if (job.progress) return { prompt: 'Reading the prompt', references: 'Looking at the picture', decode: 'Finishing', done: 'Done', review: 'Waits for a reviewer', disk: 'Waits for the disk', steps: '' }[job.progress.stage];
-    return job.position ? `${job.position} in front` : 'Waiting';
-  }
+  if (node.job) return progressWords(node.job);
   const recipe = node.turn?.recipe;
   if (!node.turn?.parent) return recipe?.prompt ? 'Picture with a recipe' : 'Picture';
   return `Seed ${recipe?.seed ?? '?'}`;
@@ -161,13 +162,19 @@ export function TreePanel() {
   };
   const [first, last] = visible(all.length, ROW, view.top, view.height);
   return (
-    <div class="tree-scroll" ref={box} onScroll={measure}>
-      {all.length === 0 ? <p class="empty">Every edit you make is kept here. Go back to any of them and take another way.</p> : (
-        <div class="tree" role="tree" aria-label="Edits" style={{ height: px(all.length * ROW) }} onKeyDown={onKeyDown}>
-          <Edges first={first} last={last} />
-          {all.slice(first, last).map(r => <TurnRow key={r.node.key} row={r} />)}
-        </div>
+    <>
+      {nodes.value.length >= SEARCH_FROM && (
+        <input type="search" class="tree-search" aria-label="Find in the edits" placeholder="Find in the edits" value={sought.value}
+          onInput={e => (sought.value = e.currentTarget.value)} />
       )}
-    </div>
+      <div class="tree-scroll" ref={box} onScroll={measure}>
+        {all.length === 0 ? <p class="empty">{sought.value ? 'No edit has these words.' : 'Every edit you make is kept here. Go back to any of them and take another way.'}</p> : (
+          <div class="tree" role="tree" aria-label="Edits" style={{ height: px(all.length * ROW) }} onKeyDown={onKeyDown}>
+            <Edges first={first} last={last} />
+            {all.slice(first, last).map(r => <TurnRow key={r.node.key} row={r} />)}
+          </div>
+        )}
+      </div>
+    </>
   );
 }

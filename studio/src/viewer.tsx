@@ -39,6 +39,9 @@ const earlier = computed<Turn | undefined>(() => {
   return against.value === 'root' ? rootOf(turn) : project.value?.turns.find(t => t.id === turn.parent);
 });
 
+// The turn that the chosen one is held against at the moment.
+export const comparedWith = computed(() => (view.value === 'picture' || maskOpen.value || current.value?.job ? undefined : earlier.value));
+
 interface Loaded { url: string; width: number; height: number }
 
 function useLoaded(path: string | undefined): Loaded | undefined {
