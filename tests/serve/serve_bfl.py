@@ -96,6 +96,10 @@ class Tasks(BflServed):
         self.assertEqual((edit["images"], edit["width"], edit["height"], edit["guidance"]), (2, 128, 128, 3.5))
         self.assertNotIn("bfl", edit)
 
+    def test_seeds_are_any_integer_of_64_bits(self):
+        for seed, used in (((1 << 64) - 1, (1 << 63) - 1), ((1 << 63) + 5, 5), (-1, (1 << 63) - 1), (7, 7)):
+            self.assertEqual(self.result(self.task(seed=seed, steps=1))["result"]["seed"], used)
+
     def test_status_words(self):
         self.assertEqual(self.json("GET", "/v1/get_result?id=" + "0" * 32)["status"], "Task not found")
         task = self.task(steps=500)
