@@ -272,6 +272,12 @@ bool OpenAi(Exchange& x) {
     Make(x, "image_generation");
   } else if (x.Is("GET", "v1/models")) {
     x.Send(200, {{"object", "list"}, {"data", Json::array({entry})}});
+  } else if (x.Is("GET", "v1/models/*")) {
+    if (x.path[2] == model.name) {
+      x.Send(200, entry);
+    } else {
+      Refuse(x, 404, "model", "there is one model here, " + model.name, "model_not_found");
+    }
   } else {
     return false;
   }

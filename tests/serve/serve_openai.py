@@ -46,6 +46,12 @@ class OpenAi(Served):
         self.json("POST", "/v1/images/edits", picture, 422, {**types, **headers})
         self.assertEqual(len(self.json("GET", "/v1/edits")["edits"]), 1)
 
+    def test_one_model_is_told_by_its_name(self):
+        (model,) = self.json("GET", "/v1/models")["data"]
+        self.assertEqual(self.json("GET", f"/v1/models/{model['id']}"), model)
+        error = self.json("GET", "/v1/models/other", status=404)["error"]
+        self.assertEqual((error["param"], error["code"]), ("model", "model_not_found"))
+
     def test_generations_streamed(self):
         events = self.events("/v1/images/generations", {"prompt": "a happy orange cat", "stream": True, "partial_images": 2, "steps": 9})
         self.assertEqual(events[-1][0], "image_generation.completed")
