@@ -1,12 +1,11 @@
-// BFL's API: tasks of FLUX.1 Kontext [pro] and [max], which are the same edit here, their results
-// and the signed URLs of these. What was decided where its documents are silent: docs/serve.md.
+// BFL's API: tasks of FLUX.1 Kontext [pro] and [max], which are the same edit here, and their
+// results. What was decided where its documents are silent: docs/serve.md.
 #include "serve/bfl.h"
 
 #include <algorithm>
-#include <cstdlib>
 
 #include "base/status.h"
-#include "serve/signature.h"
+#include "serve/samples.h"
 
 namespace kontext::serve {
 namespace {
@@ -17,10 +16,6 @@ constexpr int kRetrySeconds = 5;
 std::string FormatOf(const StoredEdit& edit) {
   const auto bfl = edit.request.find("bfl");
   return bfl == edit.request.end() ? "png" : bfl->value("output_format", "png");
-}
-
-std::string Signed(const Queue& queue, const std::string& file, int64_t expires) {
-  return HmacHex(queue.secret(), fmt::format("bfl sample {} {}", file, expires));
 }
 
 // FastAPI's list of what is wrong with a request.
@@ -71,18 +66,6 @@ void SendResult(Exchange& x) {
                {"preview", nullptr}});
 }
 
-void SendSample(Exchange& x, const std::string& id, const std::string& format) {
-  const auto edit = x.queue.Get(id);
-  if (!edit.ok()) return x.FailStore(edit.status());
-  if (!*edit || (**edit).state != "ready" || (**edit).images.empty())
-    return x.Fail(404, "not_found", "the picture is not kept any more");
-  const bool png = format == "png";
-  const auto picture = PictureAs(x.queue.store(), (**edit).images.front(), png ? ".png" : ".jpg");
-  if (!picture.ok()) return x.FailStore(picture.status());
-  x.response.set("Cache-Control", "private, no-store");
-  x.SendBytes(png ? "image/png" : "image/jpeg", *picture);
-}
-
 }  // namespace
 
 bool IsBflRoute(const Exchange& x) {
@@ -106,14 +89,12 @@ Json BflResult(Queue& queue, const StoredEdit& edit, const std::string& base) {
   if (!notes.empty()) answer["details"] = {{"notes", notes}};
   if (edit.state == "ready" && !edit.images.empty()) {
     const StoredImage& image = edit.images.front();
-    const std::string file = edit.id + "." + FormatOf(edit);
-    const int64_t expires = static_cast<int64_t>(Now()) + kSampleSeconds;
     answer["status"] = "Ready";
     answer["progress"] = 1.0;
-    answer["result"] = {{"sample", fmt::format("{}/v1/samples/{}?expires={}&signature={}", base,
-                                               file, expires, Signed(queue, file, expires))},
-                        {"prompt", edit.request.value("prompt", "")},
-                        {"seed", image.seed}};
+    answer["result"] = {
+        {"sample", SampleUrl(queue, base, edit.id, 0, FormatOf(edit), kSampleSeconds)},
+        {"prompt", edit.request.value("prompt", "")},
+        {"seed", image.seed}};
   } else if (edit.state == "moderated") {
     answer["status"] =
         edit.error_code == kRequestModerated ? "Request Moderated" : "Content Moderated";
@@ -125,22 +106,6 @@ Json BflResult(Queue& queue, const StoredEdit& edit, const std::string& base) {
         double{1} * live.progress.value("step", 0) / std::max(live.progress.value("steps", 1), 1);
   }
   return answer;
-}
-
-bool BflSample(Exchange& x) {
-  if (!x.Is("GET", "v1/samples/*")) return false;
-  const std::string& file = x.path[2];
-  const int64_t expires = std::strtoll(x.query["expires"].c_str(), nullptr, 10);
-  const size_t dot = file.rfind('.');
-  // What is signed was written here: an id, a dot, a format.
-  if (!SameText(Signed(x.queue, file, expires), x.query["signature"]) || dot == std::string::npos) {
-    x.Fail(403, "bad_signature", "this URL was not made by this server");
-  } else if (static_cast<int64_t>(Now()) > expires) {
-    x.Fail(403, "expired", "this URL has expired; ask for the result again");
-  } else {
-    SendSample(x, file.substr(0, dot), file.substr(dot + 1));
-  }
-  return true;
 }
 
 bool Bfl(Exchange& x) {

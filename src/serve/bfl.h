@@ -20,9 +20,6 @@ std::vector<FieldError> ReadBflFields(const Exchange& exchange, const Json& body
 // now. `base` is how the client names this server.
 Json BflResult(Queue& queue, const StoredEdit& edit, const std::string& base);
 
-// Answers such a URL; false if the path is another.
-bool BflSample(Exchange& exchange);
-
 }  // namespace kontext::serve
 
 #endif  // KONTEXT_SERVE_BFL_H_
