@@ -6,6 +6,7 @@
 
 #include "base/status.h"
 #include "serve/samples.h"
+#include "serve/signature.h"
 
 namespace kontext::serve {
 namespace {
@@ -16,6 +17,17 @@ constexpr int kRetrySeconds = 5;
 std::string FormatOf(const StoredEdit& edit) {
   const auto bfl = edit.request.find("bfl");
   return bfl == edit.request.end() ? "png" : bfl->value("output_format", "png");
+}
+
+// A polling URL that was given away needs no key: in BFL's OpenAPI get_result has no security, and
+// there are clients that send none.
+std::string PollSignature(const Queue& queue, const std::string& id) {
+  return HmacHex(queue.secret(), "bfl result " + id);
+}
+
+std::string PollUrl(const Exchange& x, const std::string& id) {
+  const std::string url = fmt::format("{}/v1/get_result?id={}", x.Base(), id);
+  return x.owner.empty() ? url : url + "&signature=" + PollSignature(x.queue, id);
 }
 
 // FastAPI's list of what is wrong with a request.
@@ -41,7 +53,7 @@ void Create(Exchange& x) {
   StoredEdit edit;
   if (!x.Submit(draft, edit)) return;
   Json answer = {{"id", edit.id},
-                 {"polling_url", fmt::format("{}/v1/get_result?id={}", x.Base(), edit.id)},
+                 {"polling_url", PollUrl(x, edit.id)},
                  {"cost", nullptr},
                  {"input_mp", nullptr},
                  {"output_mp", nullptr}};
@@ -52,13 +64,15 @@ void Create(Exchange& x) {
   x.Send(200, answer);
 }
 
-void SendResult(Exchange& x) {
-  const auto id = x.query.find("id");
-  if (id == x.query.end()) return Refuse(x, "query", {{"id", "is missing"}});
-  const auto edit = x.queue.Get(id->second);
+// Of any key's task if the URL is one that this server gave away.
+void SendResult(Exchange& x, bool given_away) {
+  const std::string id = x.Query("id");
+  if (!x.query.contains("id")) return Refuse(x, "query", {{"id", "is missing"}});
+  const auto edit = x.queue.Get(id);
   if (!edit.ok()) return x.FailStore(edit.status());
-  if (*edit && (**edit).owner == x.owner) return x.Send(200, BflResult(x.queue, **edit, x.Base()));
-  x.Send(200, {{"id", id->second},
+  if (*edit && (given_away || (**edit).owner == x.owner))
+    return x.Send(200, BflResult(x.queue, **edit, x.Base()));
+  x.Send(200, {{"id", id},
                {"status", "Task not found"},
                {"result", nullptr},
                {"progress", nullptr},
@@ -108,12 +122,20 @@ Json BflResult(Queue& queue, const StoredEdit& edit, const std::string& base) {
   return answer;
 }
 
+bool BflGivenPoll(Exchange& x) {
+  if (!x.Is("GET", "v1/get_result") ||
+      !SameText(PollSignature(x.queue, x.Query("id")), x.Query("signature")))
+    return false;
+  SendResult(x, true);
+  return true;
+}
+
 bool Bfl(Exchange& x) {
   if (x.Is("POST", "v1/flux-kontext-pro") || x.Is("POST", "v1/flux-kontext-max") ||
       x.Is("POST", "v1/flux-kontext")) {
     Create(x);
   } else if (x.Is("GET", "v1/get_result")) {
-    SendResult(x);
+    SendResult(x, false);
   } else {
     return false;
   }

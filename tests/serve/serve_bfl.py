@@ -165,6 +165,18 @@ class WithKeys(BflServed):
         self.json("GET", f"/v1/get_result?id={task['id']}", status=401)
         self.assertEqual(self.ask("GET", self.path(got["result"]["sample"]))[0], 200)
 
+    def test_a_polling_url_needs_no_key(self):
+        mine = {"x-key": KEYS[0]}
+        second = self.result(self.task(headers=mine), headers=mine)
+        task = self.task(headers=mine)
+        path = self.path(task["polling_url"])
+        self.assertEqual(self.json("GET", path)["id"], task["id"])
+        self.assertEqual(self.result(task, headers=mine)["result"]["seed"], self.json("GET", path)["result"]["seed"])
+        for forged in (path[:-1] + ("0" if path[-1] != "0" else "1"), path.replace(task["id"], second["id"]), path.split("&")[0] + "&signature="):
+            self.json("GET", forged, status=401)
+        self.json("DELETE", f"/v1/edits/{task['id']}", headers=mine)
+        self.assertEqual(self.json("GET", path)["status"], "Task not found")
+
     def test_too_many_waiting(self):
         headers = {"x-key": KEYS[0]}
         for _ in range(4):
