@@ -1,11 +1,11 @@
-// BFL's API: tasks of FLUX.1 Kontext [pro] and [max], which are the same edit here, their results
-// and the signed URLs of these. What was decided where its documents are silent: docs/serve.md.
+// BFL's API: tasks of FLUX.1 Kontext [pro] and [max], which are the same edit here, and their
+// results. What was decided where its documents are silent: docs/serve.md.
 #include "serve/bfl.h"
 
 #include <algorithm>
-#include <cstdlib>
 
 #include "base/status.h"
+#include "serve/samples.h"
 #include "serve/signature.h"
 
 namespace kontext::serve {
@@ -19,8 +19,15 @@ std::string FormatOf(const StoredEdit& edit) {
   return bfl == edit.request.end() ? "png" : bfl->value("output_format", "png");
 }
 
-std::string Signed(const Queue& queue, const std::string& file, int64_t expires) {
-  return HmacHex(queue.secret(), fmt::format("bfl sample {} {}", file, expires));
+// A polling URL that was given away needs no key: in BFL's OpenAPI get_result has no security, and
+// there are clients that send none.
+std::string PollSignature(const Queue& queue, const std::string& id) {
+  return HmacHex(queue.secret(), "bfl result " + id);
+}
+
+std::string PollUrl(const Exchange& x, const std::string& id) {
+  const std::string url = fmt::format("{}/v1/get_result?id={}", x.Base(), id);
+  return x.owner.empty() ? url : url + "&signature=" + PollSignature(x.queue, id);
 }
 
 // FastAPI's list of what is wrong with a request.
@@ -46,7 +53,7 @@ void Create(Exchange& x) {
   StoredEdit edit;
   if (!x.Submit(draft, edit)) return;
   Json answer = {{"id", edit.id},
-                 {"polling_url", fmt::format("{}/v1/get_result?id={}", x.Base(), edit.id)},
+                 {"polling_url", PollUrl(x, edit.id)},
                  {"cost", nullptr},
                  {"input_mp", nullptr},
                  {"output_mp", nullptr}};
@@ -57,30 +64,20 @@ void Create(Exchange& x) {
   x.Send(200, answer);
 }
 
-void SendResult(Exchange& x) {
-  const auto id = x.query.find("id");
-  if (id == x.query.end()) return Refuse(x, "query", {{"id", "is missing"}});
-  const auto edit = x.queue.Get(id->second);
+// Of any key's task if the URL is one that this server gave away.
+void SendResult(Exchange& x, bool given_away) {
+  const std::string id = x.Query("id");
+  if (!x.query.contains("id")) return Refuse(x, "query", {{"id", "is missing"}});
+  const auto edit = x.queue.Get(id);
   if (!edit.ok()) return x.FailStore(edit.status());
-  if (*edit && (**edit).owner == x.owner) return x.Send(200, BflResult(x.queue, **edit, x.Base()));
-  x.Send(200, {{"id", id->second},
+  if (*edit && (given_away || (**edit).owner == x.owner))
+    return x.Send(200, BflResult(x.queue, **edit, x.Base()));
+  x.Send(200, {{"id", id},
                {"status", "Task not found"},
                {"result", nullptr},
                {"progress", nullptr},
                {"details", nullptr},
                {"preview", nullptr}});
-}
-
-void SendSample(Exchange& x, const std::string& id, const std::string& format) {
-  const auto edit = x.queue.Get(id);
-  if (!edit.ok()) return x.FailStore(edit.status());
-  if (!*edit || (**edit).state != "ready" || (**edit).images.empty())
-    return x.Fail(404, "not_found", "the picture is not kept any more");
-  const bool png = format == "png";
-  const auto picture = PictureAs(x.queue.store(), (**edit).images.front(), png ? ".png" : ".jpg");
-  if (!picture.ok()) return x.FailStore(picture.status());
-  x.response.set("Cache-Control", "private, no-store");
-  x.SendBytes(png ? "image/png" : "image/jpeg", *picture);
 }
 
 }  // namespace
@@ -106,14 +103,12 @@ Json BflResult(Queue& queue, const StoredEdit& edit, const std::string& base) {
   if (!notes.empty()) answer["details"] = {{"notes", notes}};
   if (edit.state == "ready" && !edit.images.empty()) {
     const StoredImage& image = edit.images.front();
-    const std::string file = edit.id + "." + FormatOf(edit);
-    const int64_t expires = static_cast<int64_t>(Now()) + kSampleSeconds;
     answer["status"] = "Ready";
     answer["progress"] = 1.0;
-    answer["result"] = {{"sample", fmt::format("{}/v1/samples/{}?expires={}&signature={}", base,
-                                               file, expires, Signed(queue, file, expires))},
-                        {"prompt", edit.request.value("prompt", "")},
-                        {"seed", image.seed}};
+    answer["result"] = {
+        {"sample", SampleUrl(queue, base, edit.id, 0, FormatOf(edit), kSampleSeconds)},
+        {"prompt", edit.request.value("prompt", "")},
+        {"seed", image.seed}};
   } else if (edit.state == "moderated") {
     answer["status"] =
         edit.error_code == kRequestModerated ? "Request Moderated" : "Content Moderated";
@@ -127,19 +122,11 @@ Json BflResult(Queue& queue, const StoredEdit& edit, const std::string& base) {
   return answer;
 }
 
-bool BflSample(Exchange& x) {
-  if (!x.Is("GET", "v1/samples/*")) return false;
-  const std::string& file = x.path[2];
-  const int64_t expires = std::strtoll(x.query["expires"].c_str(), nullptr, 10);
-  const size_t dot = file.rfind('.');
-  // What is signed was written here: an id, a dot, a format.
-  if (!SameText(Signed(x.queue, file, expires), x.query["signature"]) || dot == std::string::npos) {
-    x.Fail(403, "bad_signature", "this URL was not made by this server");
-  } else if (static_cast<int64_t>(Now()) > expires) {
-    x.Fail(403, "expired", "this URL has expired; ask for the result again");
-  } else {
-    SendSample(x, file.substr(0, dot), file.substr(dot + 1));
-  }
+bool BflGivenPoll(Exchange& x) {
+  if (!x.Is("GET", "v1/get_result") ||
+      !SameText(PollSignature(x.queue, x.Query("id")), x.Query("signature")))
+    return false;
+  SendResult(x, true);
   return true;
 }
 
@@ -148,7 +135,7 @@ bool Bfl(Exchange& x) {
       x.Is("POST", "v1/flux-kontext")) {
     Create(x);
   } else if (x.Is("GET", "v1/get_result")) {
-    SendResult(x);
+    SendResult(x, false);
   } else {
     return false;
   }

@@ -20,8 +20,9 @@ std::vector<FieldError> ReadBflFields(const Exchange& exchange, const Json& body
 // now. `base` is how the client names this server.
 Json BflResult(Queue& queue, const StoredEdit& edit, const std::string& base);
 
-// Answers such a URL; false if the path is another.
-bool BflSample(Exchange& exchange);
+// Answers a polling URL that this server gave to a client with a key, asked without one; false if
+// it is none.
+bool BflGivenPoll(Exchange& exchange);
 
 }  // namespace kontext::serve
 

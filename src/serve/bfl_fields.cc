@@ -39,6 +39,15 @@ void ReadPictures(const Exchange& x, const Json& body, Draft& draft,
   }
 }
 
+// BFL's seed is any integer, and ComfyUI's nodes for BFL send up to 2^64 - 1; ours has 63 bits. The
+// result tells the one that was used.
+Json SeedOf(const Json& seed) {
+  if (!seed.is_number_integer()) return seed;  // told by whom it is read
+  const uint64_t bits =
+      seed.is_number_unsigned() ? seed.get<uint64_t>() : static_cast<uint64_t>(seed.get<int64_t>());
+  return static_cast<int64_t>(bits & INT64_MAX);
+}
+
 // "16:9" -> the model's size of nearest aspect.
 void ReadAspect(const Json& body, const std::vector<Size>& sizes, Json& ours,
                 std::vector<FieldError>& errors) {
@@ -128,6 +137,7 @@ std::vector<FieldError> ReadBflFields(const Exchange& x, const Json& body, Draft
   for (const char* same : {"prompt", "seed", "steps", "guidance"}) {
     if (const Json* value = Find(body, same); value != nullptr) ours[same] = *value;
   }
+  if (ours.contains("seed")) ours["seed"] = SeedOf(ours["seed"]);
   ReadAspect(body, x.queue.engine().model().preferred_sizes, ours, errors);
   const Json* format = Find(body, "output_format");
   const bool jpeg = format != nullptr && *format == "jpeg";

@@ -257,11 +257,11 @@ void SendObjectInfo(Exchange& x, const std::string& only) {
     }
     return names;
   };
-  Json info = Json::object();
+  OrderedJson info = OrderedJson::object();
   for (const auto& [name, node] : ComfyNodes().items()) {
     if (only.empty() || only == name) info[name] = ComfyObjectInfo(name, files);
   }
-  x.Send(200, info);
+  x.SendBytes("application/json", info.dump(-1, ' ', false, Json::error_handler_t::replace));
 }
 
 void SendStats(Exchange& x) {

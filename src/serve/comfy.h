@@ -16,8 +16,10 @@ namespace kontext::serve {
 
 // ---- Nodes (comfy_nodes.cc)
 const Json& ComfyNodes();  // {"KSampler": {"in", "optional", "out", "category", "output_node"}}
+using OrderedJson = nlohmann::ordered_json;
 // /object_info of one node; `files` gives the names of a kind ("input", "vae").
-Json ComfyObjectInfo(const std::string& name, const std::function<Json(const std::string&)>& files);
+OrderedJson ComfyObjectInfo(const std::string& name,
+                            const std::function<Json(const std::string&)>& files);
 
 // ---- Graphs (comfy_graph.cc): checked from their output nodes back, through links, by class.
 struct ComfyLink {

@@ -7,7 +7,8 @@ namespace kontext::serve {
 namespace {
 
 // "in" and "optional": a type for links, [type, options] for a value, [[...]] for one of a list;
-// "FILE:KIND" is a name that the list of that kind is shown for and that may be any other.
+// "FILE:KIND" is a name that the list of that kind is shown for and that may be any other. Inputs
+// are in ComfyUI's order: clients give the values of a node by it.
 constexpr const char* kNodes = R"json({
 "UNETLoader": {"in": {"unet_name": ["FILE:diffusion_models"], "weight_dtype": ["ANY", {"default": "default"}]}, "out": ["MODEL"], "category": "advanced/loaders"},
 "UnetLoaderGGUF": {"in": {"unet_name": ["FILE:diffusion_models"]}, "out": ["MODEL"], "category": "bootleg"},
@@ -67,19 +68,20 @@ const Json& ComfyNodes() {
   return nodes;
 }
 
-Json ComfyObjectInfo(const std::string& name,
-                     const std::function<Json(const std::string&)>& files) {
-  const Json& node = ComfyNodes()[name];
-  Json input = {{"required", Json::object()}};
+OrderedJson ComfyObjectInfo(const std::string& name,
+                            const std::function<Json(const std::string&)>& files) {
+  static const OrderedJson nodes = OrderedJson::parse(kNodes);
+  const OrderedJson& node = nodes[name];
+  OrderedJson input = {{"required", OrderedJson::object()}};
   Json order = {{"required", Json::array()}};
   for (const auto& [from, to] : {std::pair{"in", "required"}, std::pair{"optional", "optional"}}) {
-    const Json inputs = node.value(from, Json::object());
+    const OrderedJson inputs = node.value(from, OrderedJson::object());
     for (const auto& [field, type] : inputs.items()) {
       input[to][field] = Shown(type, files);
       order[to].push_back(field);
     }
   }
-  const Json& out = node["out"];
+  const Json out = node["out"];
   return {{"input", input},
           {"input_order", order},
           {"output", out},

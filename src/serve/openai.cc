@@ -5,6 +5,7 @@
 #include "base/status.h"
 #include "serve/base64.h"
 #include "serve/exchange.h"
+#include "serve/samples.h"
 
 namespace kontext::serve {
 namespace {
@@ -14,6 +15,8 @@ constexpr std::array<std::string_view, 7> kNotText = {
     "n", "partial_images", "stream", "output_compression", "seed", "steps", "guidance"};
 
 constexpr double kStreamSeconds = 15;  // at most between two signs of life
+
+constexpr int64_t kUrlSeconds = 3600;  // as long as OpenAI's own
 
 constexpr const char* kModerated = "moderation_blocked";  // as OpenAI's API calls it
 
@@ -30,7 +33,7 @@ struct Wish {
   Json fields = Json::object();  // of OpenAI's request
   Draft draft;
   std::string kind;  // "image_edit" or "image_generation"
-  bool stream = false;
+  bool stream = false, urls = false, bytes = true;
   int partials = 0;
 };
 
@@ -72,6 +75,34 @@ std::vector<FieldError> ReadReferences(const Json& fields, Json& ours) {
   return {};
 }
 
+// How the answer shall be; what is wrong with it, or nothing.
+std::vector<FieldError> ReadAnswer(Wish& wish) {
+  const Json& f = wish.fields;
+  const Json format = f.contains("output_format") ? f["output_format"] : Json("png");
+  if (format != "png" && format != "jpeg" && format != "webp" && !format.is_null())
+    return {{"output_format", "must be png, jpeg or webp"}};
+  const Json response = f.value("response_format", Json());
+  if (!response.is_null() && response != "b64_json" && response != "url")
+    return {{"response_format", "must be url or b64_json"}};
+  // At OpenAI dall-e's answers are URLs unless asked otherwise. Clients that send such a name to
+  // whatever server, and read no URLs, find the bytes beside it.
+  const Json model = f.value("model", Json());
+  const bool dall_e =
+      model.is_string() && model.get_ref<const std::string&>().starts_with("dall-e-");
+  wish.urls = response == "url" || (response.is_null() && dall_e);
+  wish.bytes = response != "url";
+  const Json stream = f.value("stream", Json());
+  if (!stream.is_null() && !stream.is_boolean()) return {{"stream", "must be true or false"}};
+  wish.stream = stream == true;
+  if (f.contains("partial_images") && !f["partial_images"].is_null()) {
+    const Json& partials = f["partial_images"];
+    if (!partials.is_number_integer() || partials < 0 || partials > 3)
+      return {{"partial_images", "must be an integer from 0 to 3"}};
+    wish.partials = partials.get<int>();
+  }
+  return {};
+}
+
 // OpenAI's fields -> ours; what is wrong, or nothing.
 std::vector<FieldError> Translate(Wish& wish, const EditLimits& limits,
                                   const ServeOptions& options) {
@@ -92,18 +123,7 @@ std::vector<FieldError> Translate(Wish& wish, const EditLimits& limits,
     ours["height"] = std::strtoll(end + 1, &end, 10);
     if (*end != '\0') return {{"size", "must be WIDTHxHEIGHT or auto"}};
   }
-  const Json format = f.contains("output_format") ? f["output_format"] : Json("png");
-  if (format != "png" && format != "jpeg" && format != "webp" && !format.is_null())
-    return {{"output_format", "must be png, jpeg or webp"}};
-  const Json stream = f.value("stream", Json());
-  if (!stream.is_null() && !stream.is_boolean()) return {{"stream", "must be true or false"}};
-  wish.stream = stream == true;
-  if (f.contains("partial_images") && !f["partial_images"].is_null()) {
-    const Json& partials = f["partial_images"];
-    if (!partials.is_number_integer() || partials < 0 || partials > 3)
-      return {{"partial_images", "must be an integer from 0 to 3"}};
-    wish.partials = partials.get<int>();
-  }
+  if (const auto errors = ReadAnswer(wish); !errors.empty()) return errors;
   if (wish.kind == "image_edit") {
     const std::vector<FieldError> errors = ReadReferences(f, ours);
     if (!errors.empty()) return errors;
@@ -170,9 +190,17 @@ void AnswerWhole(Exchange& x, const Wish& wish, const StoredEdit& edit) {
   answer["usage"] = *std::move(usage);
   answer["data"] = Json::array();
   for (const StoredImage& image : done->images) {
-    const auto picture = Encoded(x, wish, image);
-    if (!picture.ok()) return Refuse(x, 500, "", picture.message());
-    answer["data"].push_back({{"b64_json", *picture}});
+    Json one = Json::object();
+    if (wish.bytes) {
+      const auto picture = Encoded(x, wish, image);
+      if (!picture.ok()) return Refuse(x, 500, "", picture.message());
+      one["b64_json"] = *picture;
+    }
+    if (wish.urls) {
+      const auto format = answer["output_format"].get<std::string>();
+      one["url"] = SampleUrl(x.queue, x.Base(), done->id, image.index, format, kUrlSeconds);
+    }
+    answer["data"].push_back(std::move(one));
   }
   x.Send(200, answer);
 }
@@ -272,6 +300,12 @@ bool OpenAi(Exchange& x) {
     Make(x, "image_generation");
   } else if (x.Is("GET", "v1/models")) {
     x.Send(200, {{"object", "list"}, {"data", Json::array({entry})}});
+  } else if (x.Is("GET", "v1/models/*")) {
+    if (x.path[2] == model.name) {
+      x.Send(200, entry);
+    } else {
+      Refuse(x, 404, "model", "there is one model here, " + model.name, "model_not_found");
+    }
   } else {
     return false;
   }

@@ -25,6 +25,7 @@
 #include "serve/filter.h"
 #include "serve/folder_lock.h"
 #include "serve/metrics.h"
+#include "serve/samples.h"
 #include "serve/signature.h"
 #include "serve/studio_file.h"
 #include "serve/webhooks.h"
@@ -195,7 +196,7 @@ class Handler {
       return x.Send(ready ? 200 : 503, {{"ready", ready}});
     }
     if (StudioFile(x)) return;
-    if (BflSample(x)) return;  // its URL is signed
+    if (Samples(x) || BflGivenPoll(x)) return;  // their URLs are signed
     if (Reviewed(x)) return;
     if (!shared_.keys.empty()) x.owner = KeyOf(x);
     if (!shared_.keys.empty() && !IsIn(shared_.keys, x.owner)) {

@@ -96,6 +96,10 @@ class Tasks(BflServed):
         self.assertEqual((edit["images"], edit["width"], edit["height"], edit["guidance"]), (2, 128, 128, 3.5))
         self.assertNotIn("bfl", edit)
 
+    def test_seeds_are_any_integer_of_64_bits(self):
+        for seed, used in (((1 << 64) - 1, (1 << 63) - 1), ((1 << 63) + 5, 5), (-1, (1 << 63) - 1), (7, 7)):
+            self.assertEqual(self.result(self.task(seed=seed, steps=1))["result"]["seed"], used)
+
     def test_status_words(self):
         self.assertEqual(self.json("GET", "/v1/get_result?id=" + "0" * 32)["status"], "Task not found")
         task = self.task(steps=500)
@@ -160,6 +164,18 @@ class WithKeys(BflServed):
         self.assertEqual(self.json("GET", f"/v1/get_result?id={task['id']}", headers=other)["status"], "Task not found")
         self.json("GET", f"/v1/get_result?id={task['id']}", status=401)
         self.assertEqual(self.ask("GET", self.path(got["result"]["sample"]))[0], 200)
+
+    def test_a_polling_url_needs_no_key(self):
+        mine = {"x-key": KEYS[0]}
+        second = self.result(self.task(headers=mine), headers=mine)
+        task = self.task(headers=mine)
+        path = self.path(task["polling_url"])
+        self.assertEqual(self.json("GET", path)["id"], task["id"])
+        self.assertEqual(self.result(task, headers=mine)["result"]["seed"], self.json("GET", path)["result"]["seed"])
+        for forged in (path[:-1] + ("0" if path[-1] != "0" else "1"), path.replace(task["id"], second["id"]), path.split("&")[0] + "&signature="):
+            self.json("GET", forged, status=401)
+        self.json("DELETE", f"/v1/edits/{task['id']}", headers=mine)
+        self.assertEqual(self.json("GET", path)["status"], "Task not found")
 
     def test_too_many_waiting(self):
         headers = {"x-key": KEYS[0]}

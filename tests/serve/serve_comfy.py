@@ -253,6 +253,9 @@ class Files(Comfy):
             self.assertIn(node["class_type"], info)
         self.assertEqual(info["KSampler"]["input"]["required"]["sampler_name"], [["euler"]])
         self.assertEqual(info["KSampler"]["input"]["required"]["model"], ["MODEL"])
+        order = ["model", "seed", "steps", "cfg", "sampler_name", "scheduler", "positive", "negative", "latent_image", "denoise"]
+        for orders in (info["KSampler"]["input_order"], info["KSampler"]["input"]):  # clients give values by it, without names
+            self.assertEqual(list(orders["required"]), order)
         self.assertTrue(info["SaveImage"]["output_node"])
         for node, name in (("37", "unet_name"), ("38", "clip_name1"), ("39", "vae_name")):  # clients look here before they send
             node = kontext()[node]

@@ -1,6 +1,8 @@
 """OpenAI's images API, by its wire format."""
 import base64
+import time
 import unittest
+from urllib.parse import parse_qs, urlsplit
 
 from served import PICTURE, Served
 from program import gradient, png
@@ -45,6 +47,29 @@ class OpenAi(Served):
         picture, types = form(image=png(128, 128, gradient), prompt=body["prompt"], steps="1")
         self.json("POST", "/v1/images/edits", picture, 422, {**types, **headers})
         self.assertEqual(len(self.json("GET", "/v1/edits")["edits"]), 1)
+
+    def test_one_model_is_told_by_its_name(self):
+        (model,) = self.json("GET", "/v1/models")["data"]
+        self.assertEqual(self.json("GET", f"/v1/models/{model['id']}"), model)
+        error = self.json("GET", "/v1/models/other", status=404)["error"]
+        self.assertEqual((error["param"], error["code"]), ("model", "model_not_found"))
+
+    def test_pictures_as_urls(self):
+        body = {"prompt": "a happy orange cat", "steps": 1, "seed": 1, "n": 2, "output_format": "webp"}
+        whole = [base64.b64decode(d["b64_json"]) for d in self.json("POST", "/v1/images/generations", body)["data"]]
+        data = self.json("POST", "/v1/images/generations", {**body, "response_format": "url"})["data"]
+        paths = [urlsplit(d["url"]) for d in data]
+        for path, picture in zip(paths, whole, strict=True):
+            status, headers, got = self.ask("GET", f"{path.path}?{path.query}")
+            self.assertEqual((status, headers["Content-Type"], got), (200, "image/webp", picture))
+            self.assertTrue(3590 < int(parse_qs(path.query)["expires"][0]) - time.time() <= 3600)
+        self.assertNotEqual(*whole)
+        self.assertEqual([*data[0]], ["url"])
+        for model, keys in (("dall-e-3", ["b64_json", "url"]), ("gpt-image-1", ["b64_json"]), (None, ["b64_json"]), (1, ["b64_json"])):
+            self.assertEqual([*self.json("POST", "/v1/images/generations", {**body, "model": model})["data"][0]], keys)
+        self.json("GET", f"{paths[0].path}?{paths[1].query}", status=403)
+        error = self.json("POST", "/v1/images/generations", {**body, "response_format": "png"}, 400)["error"]
+        self.assertEqual(error["param"], "response_format")
 
     def test_generations_streamed(self):
         events = self.events("/v1/images/generations", {"prompt": "a happy orange cat", "stream": True, "partial_images": 2, "steps": 9})
