@@ -13,6 +13,10 @@ inline constexpr int kMostPictures = 16;  // of one edit over the network
 
 struct FieldError {
   std::string field, message;
+  // Both, once: what a decoder says begins with the name it was given.
+  std::string Told() const {
+    return message.starts_with(field + ":") ? message : field + ": " + message;
+  }
 };
 
 // The native API's fields -> draft.fields (and draft.pictures, from "images" and "mask" in base64).

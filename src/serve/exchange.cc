@@ -47,7 +47,11 @@ bool IsLength(const std::string& text) {
 
 Exchange::Exchange(Queue& q, Poco::Net::HTTPServerRequest& in, Poco::Net::HTTPServerResponse& out,
                    Connections::Place& place)
-    : queue(q), request(in), response(out), method(in.getMethod()), place_(place) {
+    : queue(q),
+      request(in),
+      response(out),
+      method(in.getMethod() == Poco::Net::HTTPRequest::HTTP_HEAD ? "GET" : in.getMethod()),
+      place_(place) {
   id = RandomHex(16);
   try {
     const Poco::URI uri(request.getURI());

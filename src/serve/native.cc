@@ -84,6 +84,7 @@ void Watch(Exchange& x) {
   auto edit = Find(x);
   if (!edit || !x.Stay()) return;
   std::ostream& out = x.Stream();
+  if (x.request.getMethod() != x.method) return;  // HEAD
   const auto event = [&](const std::string& name, const Json& data) {
     out << "event: " << name
         << "\ndata: " << data.dump(-1, ' ', false, Json::error_handler_t::replace) << "\n\n"

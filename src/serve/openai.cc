@@ -264,7 +264,7 @@ void Make(Exchange& x, const char* kind) {
   if (x.IsMultipart() ? !ReadForm(x, wish) : !x.ReadJson(wish.fields)) return;
   const auto errors = Translate(wish, x.queue.engine().limits(), x.queue.options());
   if (!errors.empty())
-    return Refuse(x, 400, errors[0].field, errors[0].field + ": " + errors[0].message);
+    return Refuse(x, 400, errors[0].field, errors[0].Told());
   wish.draft.body_hash = BodyHash(wish.draft);
   StoredEdit edit;
   if (!x.Stay() || !x.Submit(wish.draft, edit)) return;

@@ -218,7 +218,7 @@ class TheJudge(unittest.TestCase):
                 "no message": (422, kind, b'{"detail": []}'), "a list": (400, kind, b"[]"), "a method without Allow": (405, kind, native)}
         found = collections.Counter()
         for case in cases():
-            if case.sound or case.closed or 405 in case.statuses and case.raw.startswith(b"HEAD"):
+            if case.sound or case.closed:
                 continue
             for name, lie in lies.items():
                 with self.subTest(f"{case.api}: {case.name}: {name}"):

@@ -44,6 +44,19 @@ class Native(Served):
             self.assertEqual((status, set(headers["Allow"].split(", "))), (405, allowed))
         self.json("GET", "/v1/nothing", status=404)
 
+    def test_head_is_get_without_the_body(self):
+        edit = self.wait(self.edit(steps=1))
+        for path in ("/", "/studio.js", "/v1/model", "/healthz", "/v1/edits", edit["images"][0]["url"], "/sdapi/v1/options", "/queue", "/v1/models", "/v1/nothing"):
+            (got, whole, body), (status, headers, data) = self.ask("GET", path), self.ask("HEAD", path)
+            self.assertEqual((status, headers["Content-Type"], headers["Content-Length"], data), (got, whole["Content-Type"], whole["Content-Length"], b""), path)
+            self.assertEqual(int(headers["Content-Length"]), len(body))
+        running = self.edit(steps=1000)
+        begin = time.monotonic()
+        self.assertEqual(self.ask("HEAD", f"/v1/edits/{running['id']}/events")[::2], (200, b""))
+        self.assertLess(time.monotonic() - begin, 2)
+        self.json("DELETE", f"/v1/edits/{running['id']}")
+        self.assertEqual(self.ask("HEAD", "/v1/tokens")[0], 405)
+
     def test_events_tell_every_step_and_end(self):
         names = [(n, d) for n, d in self.events(f"/v1/edits/{self.edit(steps=4)['id']}/events")]
         self.assertEqual(names[-1][0], "ready")
