@@ -12,8 +12,7 @@ std::string BodyHash(const Draft& draft) {
 
 void Accept(Exchange& x, Draft& draft, std::vector<FieldError> errors) {
   if (errors.empty()) errors = CheckPictures(draft, x.queue.engine().limits());
-  if (!errors.empty())
-    return x.Fail(400, "bad_request", errors[0].Told(), errors);
+  if (!errors.empty()) return x.Fail(400, "bad_request", errors[0].Told(), errors);
   draft.body_hash = BodyHash(draft);
   StoredEdit edit;
   if (x.Submit(draft, edit)) x.Send(202, EditJson(x.queue, edit));

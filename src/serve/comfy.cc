@@ -75,8 +75,7 @@ void Prompt(Exchange& x) {
   Draft checked;
   std::vector<FieldError> errors = ReadFields(fields, limits, x.queue.options(), checked);
   if (errors.empty()) errors = CheckPictures(draft, limits);
-  if (!errors.empty())
-    return x.Fail(400, "invalid_prompt", errors[0].Told());
+  if (!errors.empty()) return x.Fail(400, "invalid_prompt", errors[0].Told());
   if (ComfyText(extra, "preview_method") == "none") draft.fields["previews"] = false;
   draft.fields["comfyui"]["client_id"] = client.substr(0, 200);
   draft.fields["comfyui"]["graph"] = HashOf(sent);
