@@ -34,9 +34,9 @@ class Exchange {
   Queue& queue;
   Poco::Net::HTTPServerRequest& request;
   Poco::Net::HTTPServerResponse& response;
-  std::string id;     // of the request
-  std::string owner;  // hash of the key, or empty
-  std::string method;  // HEAD is GET here: POCO leaves the body away
+  std::string id;                 // of the request
+  std::string owner;              // hash of the key, or empty
+  std::string method;             // HEAD is GET here: POCO leaves the body away
   std::vector<std::string> path;  // decoded segments
   bool sound_url = true;          // false: it cannot be decoded; `path` is as it came
   std::map<std::string, std::string> query;

@@ -263,8 +263,7 @@ void Make(Exchange& x, const char* kind) {
   wish.kind = kind;
   if (x.IsMultipart() ? !ReadForm(x, wish) : !x.ReadJson(wish.fields)) return;
   const auto errors = Translate(wish, x.queue.engine().limits(), x.queue.options());
-  if (!errors.empty())
-    return Refuse(x, 400, errors[0].field, errors[0].Told());
+  if (!errors.empty()) return Refuse(x, 400, errors[0].field, errors[0].Told());
   wish.draft.body_hash = BodyHash(wish.draft);
   StoredEdit edit;
   if (!x.Stay() || !x.Submit(wish.draft, edit)) return;

@@ -1,6 +1,5 @@
 """kontext edit and generate, as a user runs them."""
 import json
-import os
 import signal
 import subprocess
 import time

@@ -1,6 +1,5 @@
 """Bad requests and bad machines: the right exit code, a message that helps, nothing lost (docs/errors.md)."""
 import os
-import shutil
 import subprocess
 import unittest
 

@@ -1,7 +1,6 @@
 """kontext verify: a picture's recipe, run again (docs/verify.md)."""
 import json
 import struct
-import zlib
 from pathlib import Path
 
 from program import ProgramTest, chunk, gradient, png, read_png

@@ -15,7 +15,7 @@ import threading
 import time
 import unittest
 
-from program import gradient, png
+from program import png
 from served import PICTURE, Served
 
 PNG = base64.b64decode(PICTURE)
