@@ -1,23 +1,42 @@
-// The brush: where an edit may change the picture.
+// Brush, lasso and rectangle: where an edit may change the picture.
 import { useEffect, useRef, useState } from 'preact/hooks';
 import type { Turn } from './api';
+import type { IconName } from './icons';
 import { Button, Switch, px } from './parts';
 import { COLOUR, dropMask, maskFor, maskOpen, painted, tool } from './mask_state';
+import type { Begun, Point, Shape } from './mask_state';
 
 interface Picture { width: number; height: number }
 
-// Painted at the picture's own pixels, shown at the size of the box. By pointer, or by arrow keys and space.
+// Where the brush is, and the outline that is being drawn.
+function Pending({ begun, cursor, picture, scale }: { begun: Begun | null; cursor: Point | null; picture: Picture; scale: number }) {
+  const size = px(tool.value.size * scale), erase = (begun ?? tool.value).erase ? 'erase' : '';
+  return (
+    <>
+      {cursor && <span class={`brush-cursor ${erase}`} style={{ width: size, height: size, left: px(cursor.x * scale), top: px(cursor.y * scale) }} />}
+      {begun && begun.shape !== 'brush' && (
+        <svg class={`outline ${erase}`} viewBox={`0 0 ${picture.width} ${picture.height}`} preserveAspectRatio="none" aria-hidden="true">
+          <polygon points={begun.points.map(p => `${p.x},${p.y}`).join(' ')} fill={erase ? '#000' : COLOUR} />
+        </svg>
+      )}
+    </>
+  );
+}
+
+// Painted at the picture's own pixels, shown at the size of the box. By pointer, or with the brush by arrow keys and space.
 export function MaskLayer({ turn, picture, box }: { turn: Turn; picture: Picture; box: Picture }) {
   const mask = maskFor(turn.id, picture.width, picture.height);
   const holder = useRef<HTMLDivElement>(null);
-  const last = useRef<{ x: number; y: number } | null>(null);
-  const [cursor, setCursor] = useState<{ x: number; y: number } | null>(null);
-  const scale = box.width / picture.width;
+  const [cursor, setCursor] = useState<Point | null>(null);
+  const { shape, erase, size } = tool.value;
   useEffect(() => {
     mask.canvas.className = 'mask-canvas';
     mask.canvas.setAttribute('aria-hidden', 'true');
     holder.current?.prepend(mask.canvas);
-    return () => mask.canvas.remove();
+    return () => {
+      mask.drop();
+      mask.canvas.remove();
+    };
   }, [mask]);
 
   const at = (e: PointerEvent) => {  // also of a frame that is enlarged
@@ -25,24 +44,18 @@ export function MaskLayer({ turn, picture, box }: { turn: Turn; picture: Picture
     const seen = r.width / picture.width;
     return { x: (e.clientX - r.left) / seen, y: (e.clientY - r.top) / seen };
   };
-  const paint = (to: { x: number; y: number }) => {
-    mask.stroke(last.current ?? to, to, tool.value, COLOUR);
-    last.current = to;
-  };
   const onKeyDown = (e: KeyboardEvent) => {
-    const step = Math.max(1, tool.value.size / (e.shiftKey ? 1 : 4));
+    const step = Math.max(1, size / (e.shiftKey ? 1 : 4));
     const from = cursor ?? { x: picture.width / 2, y: picture.height / 2 };
     const moves: Record<string, [number, number]> = { ArrowLeft: [-step, 0], ArrowRight: [step, 0], ArrowUp: [0, -step], ArrowDown: [0, step] };
     const move = moves[e.key];
     if (move) {
       const to = { x: Math.min(picture.width, Math.max(0, from.x + move[0])), y: Math.min(picture.height, Math.max(0, from.y + move[1])) };
       setCursor(to);
-      if (last.current) paint(to);
+      mask.extend(to);
     } else if (e.key === ' ') {
       if (e.repeat) return e.preventDefault();
-      mask.remember();
-      last.current = from;
-      paint(from);
+      mask.begin(from, 'brush', erase);
       setCursor(from);
     } else if (e.key === 'z' && (e.ctrlKey || e.metaKey)) mask.undo();
     else return;
@@ -50,30 +63,30 @@ export function MaskLayer({ turn, picture, box }: { turn: Turn; picture: Picture
     e.stopPropagation();
   };
   return (
-    <div class="mask-layer" ref={holder} tabIndex={0} role="application"
+    <div class={`mask-layer ${shape === 'brush' ? '' : 'outlining'}`} ref={holder} tabIndex={0} role="application"
       aria-label="Mask. Arrow keys move the brush, hold space to paint, Control Z takes back."
-      style={{ opacity: mask.keep ? 1 : 0.35 }} onKeyDown={onKeyDown} onKeyUp={e => e.key === ' ' && (last.current = null)}
+      style={{ opacity: mask.keep ? 1 : 0.35 }} onKeyDown={onKeyDown} onKeyUp={e => e.key === ' ' && mask.end()}
       onPointerDown={e => {
         if (e.button !== 0) return;
         e.currentTarget.setPointerCapture(e.pointerId);
-        mask.remember();
-        last.current = null;
-        paint(at(e));
+        mask.begin(at(e), shape, erase || e.altKey);
       }}
       onPointerMove={e => {
         const to = at(e);
-        setCursor(to);
-        if (e.buttons & 1 && last.current) paint(to);
+        setCursor(shape === 'brush' ? to : null);
+        if (e.buttons & 1) mask.extend(to);
       }}
-      onPointerUp={() => (last.current = null)} onPointerCancel={() => (last.current = null)} onPointerLeave={() => setCursor(null)}>
-      {cursor && (
-        <span class={`brush-cursor ${tool.value.erase ? 'erase' : ''}`} style={{
-          width: px(tool.value.size * scale), height: px(tool.value.size * scale), left: px(cursor.x * scale), top: px(cursor.y * scale),
-        }} />
-      )}
+      onPointerUp={() => mask.end()} onPointerCancel={() => mask.drop()} onPointerLeave={() => setCursor(null)}>
+      <Pending begun={mask.begun.value} cursor={cursor} picture={picture} scale={box.width / picture.width} />
     </div>
   );
 }
+
+const SHAPES: { shape: Shape; icon: IconName; label: string; hint: string }[] = [
+  { shape: 'brush', icon: 'brush', label: 'Paint where it may change', hint: 'Brush: paint where it may change; with Alt it erases' },
+  { shape: 'lasso', icon: 'lasso', label: 'Lasso', hint: 'Lasso: draw around what may change; with Alt it is taken away' },
+  { shape: 'rectangle', icon: 'rectangle', label: 'Rectangle', hint: 'Rectangle: drag over what may change; with Alt it is taken away' },
+];
 
 export function MaskTools({ turn, picture }: { turn: Turn; picture: Picture }) {
   const mask = maskFor(turn.id, picture.width, picture.height);
@@ -83,8 +96,20 @@ export function MaskTools({ turn, picture }: { turn: Turn; picture: Picture }) {
   return (
     <div class="mask-tools" role="toolbar" aria-label="Mask">
       <div class="mask-group">
-        <Button icon="brush" label="Paint where it may change" pressed={!tool.value.erase} onClick={() => (tool.value = { ...tool.value, erase: false })} />
-        <Button icon="eraser" label="Erase" pressed={tool.value.erase} onClick={() => (tool.value = { ...tool.value, erase: true })} />
+        {SHAPES.map(({ shape, icon, label, hint }) => (
+          <Button key={shape} icon={icon} label={label} hint={hint} pressed={tool.value.shape === shape}
+            onClick={() => (tool.value = { ...tool.value, shape, erase: false })} />
+        ))}
+        <Button icon="eraser" label="Erase" hint="Erase, by whichever of these is chosen" pressed={tool.value.erase}
+          onClick={() => (tool.value = { ...tool.value, erase: !tool.value.erase })} />
+      </div>
+      <div class="mask-group">
+        <Button icon="undo" label="Take the last stroke back" disabled={!mask.canUndo} onClick={() => mask.undo()} />
+        <Button icon="invert" label="Invert" onClick={() => mask.invert()} />
+        <Button icon="trash" label="Remove the mask" onClick={() => { dropMask(turn.id); maskOpen.value = false; }} />
+        <Button icon="check" label="Done" kind="primary" onClick={() => (maskOpen.value = false)} />
+      </div>
+      <div class="mask-group settings">
         <label class="slide"><span>Size</span>
           <input type="range" min={2} max={most} value={Math.min(most, tool.value.size)} aria-valuetext={`${tool.value.size} pixels`}
             onInput={e => (tool.value = { ...tool.value, size: e.currentTarget.valueAsNumber })} />
@@ -95,14 +120,8 @@ export function MaskTools({ turn, picture }: { turn: Turn; picture: Picture }) {
             onInput={e => { mask.feather = e.currentTarget.valueAsNumber; again(n => n + 1); }} />
           <output>{mask.feather} px</output>
         </label>
-      </div>
-      <div class="mask-group">
         <Switch label="Keep outside" checked={mask.keep} hint="Pixels outside are the picture's own, bit for bit"
           onChange={on => { mask.keep = on; ++painted.value; }} />
-        <Button icon="undo" label="Take the last stroke back" disabled={!mask.canUndo} onClick={() => mask.undo()} />
-        <Button icon="invert" label="Invert" onClick={() => mask.invert(COLOUR)} />
-        <Button icon="trash" label="Remove the mask" onClick={() => { dropMask(turn.id); maskOpen.value = false; }} />
-        <Button icon="check" label="Done" kind="primary" onClick={() => (maskOpen.value = false)} />
       </div>
     </div>
   );

@@ -1,4 +1,4 @@
-// The mask of each turn: what the brush has painted, at the picture's own size.
+// The mask of each turn: what was painted or outlined, at the picture's own size.
 import { signal } from '@preact/signals';
 import { asMask } from './pixels';
 
@@ -6,16 +6,33 @@ import { asMask } from './pixels';
 export const INK: [number, number, number] = [230, 20, 160];
 export const COLOUR = `rgb(${INK.join(' ')})`;
 
-export interface MaskTool { erase: boolean; size: number }
+export interface Point { x: number; y: number }
+export type Shape = 'brush' | 'lasso' | 'rectangle';
+export interface MaskTool { shape: Shape; erase: boolean; size: number }
+// By a pointer or the space key, and not ended: of the brush where it is, else the outline so far.
+export interface Begun { shape: Shape; erase: boolean; points: Point[] }
 
 export const maskOpen = signal(false);
-export const tool = signal<MaskTool>({ erase: false, size: 24 });
+export const tool = signal<MaskTool>({ shape: 'brush', erase: false, size: 24 });
 export const painted = signal(0);  // grows with every stroke, so that what shows a mask is drawn again
+
+function extended({ shape, points }: Begun, to: Point): Point[] {
+  if (shape === 'brush') return [to];
+  if (shape === 'lasso') return [...points, to];
+  const [from] = points;
+  return [from, { x: to.x, y: from.y }, to, { x: from.x, y: to.y }];
+}
+
+// A press that hardly moved outlines nothing, and is no step to take back.
+function hasArea(points: Point[]): boolean {
+  return (['x', 'y'] as const).every(k => Math.max(...points.map(p => p[k])) - Math.min(...points.map(p => p[k])) >= 1);
+}
 
 export class Mask {
   readonly canvas = document.createElement('canvas');
   feather = 0;
   keep = true;  // what is not painted stays as it is, byte for byte
+  readonly begun = signal<Begun | null>(null);
   private past: ImageData[] = [];
 
   constructor(readonly width: number, readonly height: number) {
@@ -39,33 +56,66 @@ export class Mask {
     return this.past.length > 0;
   }
 
-  stroke(from: { x: number; y: number }, to: { x: number; y: number }, { erase, size }: MaskTool, colour: string): void {
+  begin(at: Point, shape: Shape, erase: boolean): void {
+    this.begun.value = { shape, erase, points: [at] };
+    if (shape !== 'brush') return;
+    this.remember();
+    this.stroke(at, at, erase);
+  }
+  extend(to: Point): void {
+    const begun = this.begun.value;
+    if (!begun) return;
+    if (begun.shape === 'brush') this.stroke(begun.points[0], to, begun.erase);
+    this.begun.value = { ...begun, points: extended(begun, to) };
+  }
+  end(): void {
+    const begun = this.begun.value;
+    this.begun.value = null;
+    if (!begun || begun.shape === 'brush' || !hasArea(begun.points)) return;
+    this.remember();
+    this.fill(begun.points, begun.erase);
+  }
+  // As if it had not begun.
+  drop(): void {
+    if (this.begun.value?.shape === 'brush') this.undo();
+    this.begun.value = null;
+  }
+
+  private draw(erase: boolean, work: (c: CanvasRenderingContext2D) => void): void {
     const c = this.context;
     c.globalCompositeOperation = erase ? 'destination-out' : 'source-over';
-    c.strokeStyle = c.fillStyle = erase ? '#000' : colour;
-    c.lineWidth = size;
-    c.lineCap = c.lineJoin = 'round';
-    c.beginPath();
-    c.moveTo(from.x, from.y);
-    c.lineTo(to.x, to.y);
-    c.stroke();
-    c.beginPath();
-    c.arc(to.x, to.y, size / 2, 0, 7);
-    c.fill();
+    c.strokeStyle = c.fillStyle = erase ? '#000' : COLOUR;
+    work(c);
     c.globalCompositeOperation = 'source-over';
     ++painted.value;
   }
-
-  clear(): void {
-    this.remember();
-    this.context.clearRect(0, 0, this.width, this.height);
-    ++painted.value;
+  private stroke(from: Point, to: Point, erase: boolean): void {
+    const { size } = tool.value;
+    this.draw(erase, c => {
+      c.lineWidth = size;
+      c.lineCap = c.lineJoin = 'round';
+      c.beginPath();
+      c.moveTo(from.x, from.y);
+      c.lineTo(to.x, to.y);
+      c.stroke();
+      c.beginPath();
+      c.arc(to.x, to.y, size / 2, 0, 7);
+      c.fill();
+    });
   }
-  invert(colour: string): void {
+  private fill(outline: Point[], erase: boolean): void {
+    this.draw(erase, c => {
+      c.beginPath();
+      for (const p of outline) c.lineTo(p.x, p.y);
+      c.fill();
+    });
+  }
+
+  invert(): void {
     this.remember();
     const c = this.context;
     c.globalCompositeOperation = 'source-out';
-    c.fillStyle = colour;
+    c.fillStyle = COLOUR;
     c.fillRect(0, 0, this.width, this.height);
     c.globalCompositeOperation = 'source-over';
     ++painted.value;

@@ -184,7 +184,7 @@ export function Viewer() {
   const labels = turn && other && other === pinnedTurn.value ? { left: other.name, right: turn.name } : { left: 'Before', right: 'After' };
   const aspect = shown ? (sides ? 2.04 : 1) * (shown.width / shown.height) : 1;
   const { ref, box } = useFit(aspect);
-  useGestures(ref, box, first => first.closest('.mask-layer') && turn && maskOf(turn.id)?.undo());
+  useGestures(ref, box, () => turn && maskOf(turn.id)?.drop());
   const { scale, x, y } = zoom.value;
   const frame = { width: px(box.width), height: px(box.height), transform: scale > 1 ? `translate(${x}px, ${y}px) scale(${scale})` : undefined };
   return (

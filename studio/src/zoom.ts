@@ -29,8 +29,8 @@ export function moved(z: Zoom, from: Point, to: Point, by: number, box: Box): Zo
 const middle = (a: Point, b: Point): Point => ({ x: (a.x + b.x) / 2, y: (a.y + b.y) / 2 });
 const apart = (a: Point, b: Point): number => Math.max(1, Math.hypot(a.x - b.x, a.y - b.y));
 
-// Two fingers take the gesture from whatever the first one has begun: `taken` says on what that was.
-export function useGestures(room: RefObject<HTMLElement | null>, box: Box, taken: (first: Element) => void): void {
+// Two fingers take the gesture from whatever the first one has begun: `taken` lets go of that.
+export function useGestures(room: RefObject<HTMLElement | null>, box: Box, taken: () => void): void {
   useEffect(() => {
     const el = room.current;
     if (!el) return;
@@ -46,7 +46,7 @@ export function useGestures(room: RefObject<HTMLElement | null>, box: Box, taken
       down.set(e.pointerId, at(e));
       if (down.size !== 2) return;
       pinching = true;
-      taken(first!);
+      taken();
       e.stopPropagation();
     };
     const move = (e: PointerEvent) => {

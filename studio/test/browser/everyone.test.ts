@@ -1,8 +1,7 @@
 // Screen readers (axe), both colours, a phone, long trees.
 import assert from 'node:assert/strict';
 import { test } from 'node:test';
-import type { Page } from 'playwright-core';
-import { axe, beginWithSample, instruct, picture, studio, turns } from './studio';
+import { PHONE, axe, beginWithSample, beginWithSampleOnPhone, fingers, instruct, painted, picture, studio, turns } from './studio';
 
 for (const colorScheme of ['dark', 'light'] as const)
   test(`axe finds nothing, ${colorScheme}`, () => studio(async ({ page }) => {
@@ -69,6 +68,7 @@ test('a phone of 390 pixels: nothing is cut off, all of it works by thumb', () =
   await axe(page, 'phone tree');
   await page.getByRole('navigation', { name: 'Panes' }).getByRole('button', { name: 'Details' }).tap();
   await fits('details');
+  await picture(page, 'phone-details');
   await axe(page, 'phone details');
   await page.getByRole('button', { name: 'Rename' }).tap();
   await page.getByLabel('Name of the turn').fill('moonlight');
@@ -77,7 +77,7 @@ test('a phone of 390 pixels: nothing is cut off, all of it works by thumb', () =
   await page.locator('.frame img').first().waitFor();
   await page.getByRole('button', { name: 'Settings' }).tap();
   await fits('settings');
-}, { viewport: { width: 390, height: 844 }, hasTouch: true, isMobile: true, deviceScaleFactor: 2 }));
+}, PHONE));
 
 // What belongs to the picture's pane stays in it, at every width between a small phone and a desk.
 test('small phones, phones on their side, tablets: nothing hangs out of its pane', () => studio(async ({ page }) => {
@@ -108,12 +108,9 @@ test('small phones, phones on their side, tablets: nothing hangs out of its pane
   }
 }, { reducedMotion: 'reduce' }));
 
-// Fingers as Chromium's own input sees them.
 test('two fingers enlarge the picture; in a mask one finger paints and two leave no stroke', () => studio(async ({ page }) => {
   await beginWithSampleOnPhone(page);
-  const hand = await page.context().newCDPSession(page);
-  const touch = (type: 'touchStart' | 'touchMove' | 'touchEnd', ...points: [number, number][]) =>
-    hand.send('Input.dispatchTouchEvent', { type, touchPoints: points.map(([x, y], id) => ({ x, y, id })) });
+  const touch = await fingers(page);
   const frame = page.locator('.frame');
   const width = async () => (await frame.boundingBox())!.width;
   const box = (await frame.boundingBox())!;
@@ -131,19 +128,14 @@ test('two fingers enlarge the picture; in a mask one finger paints and two leave
   assert.ok(Math.abs((await width()) / box.width - 3) < 0.1, `${(await width()) / box.width} times as large`);
   await picture(page, 'phone-enlarged');
   await page.getByRole('button', { name: 'Mask: where it may change' }).tap();
-  const painted = () => page.locator('.mask-canvas').evaluate(c => {
-    const canvas = c as HTMLCanvasElement;
-    const { data } = canvas.getContext('2d')!.getImageData(0, 0, canvas.width, canvas.height);
-    return data.filter((v, i) => i % 4 === 3 && v > 127).length;
-  });
   await pinch(90, 60);
-  assert.equal(await painted(), 0, 'two fingers paint nothing');
+  assert.equal(await painted(page), 0, 'two fingers paint nothing');
   const scale = (await width()) / box.width;
   assert.ok(scale > 1.5 && scale < 2.5, `${scale} times as large`);
   await touch('touchStart', [x - 40, y]);
   for (let i = 1; i <= 8; ++i) await touch('touchMove', [x - 40 + 10 * i, y]);
   await touch('touchEnd');
-  const one = await painted();
+  const one = await painted(page);
   assert.ok(one > 100, `${one} pixels by one finger`);
   const where = await page.locator('.mask-canvas').evaluate(c => {
     const canvas = c as HTMLCanvasElement;
@@ -153,12 +145,7 @@ test('two fingers enlarge the picture; in a mask one finger paints and two leave
   });
   assert.ok(Math.abs(where - 0.5) < 0.05, `the stroke is under the finger, at ${where} of the height`);
   await picture(page, 'phone-mask');
-}, { viewport: { width: 390, height: 844 }, hasTouch: true, isMobile: true, deviceScaleFactor: 2 }));
-
-async function beginWithSampleOnPhone(page: Page): Promise<void> {
-  await page.getByRole('button', { name: 'Try the sample' }).tap();
-  await page.locator('.frame img').waitFor();
-}
+}, PHONE));
 
 test('a tree of 100 turns: few rows in the page, and a key press costs little', () => studio(async ({ page, server }) => {
   await beginWithSample(page);

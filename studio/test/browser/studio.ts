@@ -116,6 +116,29 @@ export async function pixels(page: Page, path: string): Promise<number[]> {
   }, path);
 }
 
+// Opaque pixels of the mask.
+export async function painted(page: Page): Promise<number> {
+  return page.locator('.mask-canvas').evaluate(c => {
+    const canvas = c as HTMLCanvasElement;
+    const { data } = canvas.getContext('2d')!.getImageData(0, 0, canvas.width, canvas.height);
+    return data.filter((v, i) => i % 4 === 3 && v > 127).length;
+  });
+}
+
+// Fingers as Chromium's own input sees them: all that are down, where they are.
+export type Touch = (type: 'touchStart' | 'touchMove' | 'touchEnd', ...points: [number, number][]) => Promise<unknown>;
+export async function fingers(page: Page): Promise<Touch> {
+  const hand = await page.context().newCDPSession(page);
+  return (type, ...points) => hand.send('Input.dispatchTouchEvent', { type, touchPoints: points.map(([x, y], id) => ({ x, y, id })) });
+}
+
+export const PHONE: BrowserContextOptions = { viewport: { width: 390, height: 844 }, hasTouch: true, isMobile: true, deviceScaleFactor: 2 };
+
+export async function beginWithSampleOnPhone(page: Page): Promise<void> {
+  await page.getByRole('button', { name: 'Try the sample' }).tap();
+  await page.locator('.frame img').waitFor();
+}
+
 export async function openProjectId(page: Page): Promise<string> {
   return page.evaluate(() => /#\/p\/([^/]+)/.exec(location.hash)![1]);
 }

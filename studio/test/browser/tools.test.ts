@@ -3,7 +3,7 @@ import assert from 'node:assert/strict';
 import { readFileSync } from 'node:fs';
 import { test } from 'node:test';
 import type { Project } from '../../src/api';
-import { beginWithSample, instruct, openProjectId, picture, pixels, studio, turns } from './studio';
+import { beginWithSample, instruct, openProjectId, painted, picture, pixels, studio, turns } from './studio';
 
 const button = (name: string | RegExp) => ['button', { name }] as const;
 
@@ -77,21 +77,16 @@ test('a size of its own, cut to what the model takes, and back with the recipe',
 test('a mask by keys, taken back, inverted', () => studio(async ({ page }) => {
   await beginWithSample(page);
   await page.getByRole(...button('Mask: where it may change')).click();
-  const painted = () => page.locator('.mask-canvas').evaluate(c => {
-    const canvas = c as HTMLCanvasElement;
-    const { data } = canvas.getContext('2d')!.getImageData(0, 0, canvas.width, canvas.height);
-    return data.filter((v, i) => i % 4 === 3 && v > 127).length;
-  });
   await page.getByRole('application', { name: /^Mask/ }).focus();
   await page.keyboard.down(' ');
   for (let i = 0; i < 5; ++i) await page.keyboard.press('ArrowRight');
   await page.keyboard.up(' ');
-  const some = await painted();
+  const some = await painted(page);
   assert.ok(some > 100, `${some} pixels`);
   await page.getByRole(...button('Invert')).click();
-  assert.ok(Math.abs((await painted()) + some - 128 * 128) < 400);
+  assert.ok(Math.abs((await painted(page)) + some - 128 * 128) < 400);
   await page.getByRole(...button('Take the last stroke back')).click();
-  assert.equal(await painted(), some);
+  assert.equal(await painted(page), some);
   await page.keyboard.press('Escape');
   await page.getByRole('application').waitFor({ state: 'detached' });
 }));
