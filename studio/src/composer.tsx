@@ -1,12 +1,13 @@
 // Where the instruction is written, with all that belongs to the next edit.
 import { useEffect, useRef } from 'preact/hooks';
-import { addReferences, clearReferences, hindrance, mode, prompt, references, removeReference, send, setPrompt, tokens, variants } from './composer_state';
+import { addReferences, clearReferences, hindrance, mode, prompt, references, send, setPrompt, tokens, variants } from './composer_state';
 import { Icon } from './icons';
 import { TEMPLATES, lint } from './linter';
 import { maskOf, maskOpen, painted } from './mask_state';
 import { predicted } from './modes';
 import { Options } from './options';
 import { Button, Popover } from './parts';
+import { ReferenceChips } from './reference_chips';
 import { forgetSaid, recalled, said } from './said';
 import { extent, fittedSize, placeReferences } from './references';
 import { base, current, model } from './store';
@@ -45,17 +46,18 @@ function ReferenceLayout() {
   const sizes = model.value?.preferred_sizes ?? [];
   const own = base.value?.recipe;
   const first = fittedSize({ width: Number(own?.width) || sizes[0]?.width || 1, height: Number(own?.height) || sizes[0]?.height || 1 }, sizes);
-  const all = [first, ...references.value.map(r => fittedSize(r, sizes, first))];
+  const sent = references.value.map((r, i) => ({ ...r, number: i + 1 })).filter(r => r.used);  // each under the number of its chip
+  const all = [first, ...sent.map(r => fittedSize(r, sizes, first))];
   const boxes = placeReferences(all), whole = extent(boxes);
   const unit = 100 / Math.max(whole.width, whole.height);
   return (
     <figure class="layout">
       <svg viewBox={`-2 -2 ${whole.width * unit + 4} ${whole.height * unit + 4}`} role="img"
-        aria-label={`Where the model sees them: ${boxes.map((b, i) => `${i === 0 ? 'the picture' : `reference ${i}`} at column ${b.x}, row ${b.y}`).join('; ')}`}>
+        aria-label={`Where the model sees them: ${boxes.map((b, i) => `${i === 0 ? 'the picture' : `reference ${sent[i - 1].number}`} at column ${b.x}, row ${b.y}`).join('; ')}`}>
         {boxes.map((b, i) => (
           <g key={i}>
             <rect x={b.x * unit + 1} y={b.y * unit + 1} width={b.width * unit - 2} height={b.height * unit - 2} rx="3" class={i ? 'ref' : 'own'} />
-            <text x={(b.x + b.width / 2) * unit} y={(b.y + b.height / 2) * unit + 4} text-anchor="middle">{i ? i : 'Edit'}</text>
+            <text x={(b.x + b.width / 2) * unit} y={(b.y + b.height / 2) * unit + 4} text-anchor="middle">{i ? sent[i - 1].number : 'Edit'}</text>
           </g>
         ))}
       </svg>
@@ -77,13 +79,7 @@ function Attachments() {
           <Icon name="brush" size={15} />Mask{mask.feather ? `, feather ${mask.feather} px` : ''}
         </button>
       )}
-      {references.value.map((r, i) => (
-        <span class="chip picture" key={r.url}>
-          <img src={r.url} alt="" />
-          <span>{i + 1}. {r.name}</span>
-          <button type="button" aria-label={`Remove reference ${i + 1}`} onClick={() => removeReference(i)}><Icon name="close" size={13} /></button>
-        </span>
-      ))}
+      <ReferenceChips />
       {references.value.length > 0 && (
         <Popover label="Layout of the references" up button={(open, toggle) => (
           <button type="button" class="chip" aria-expanded={open} onClick={toggle}><Icon name="columns" size={15} />Layout</button>

@@ -6,7 +6,7 @@ import { base, model, submit, tell } from './store';
 import { maskOf } from './mask_state';
 import { remember } from './said';
 
-export interface Reference { name: string; url: string; blob: Blob; width: number; height: number }
+export interface Reference { name: string; url: string; blob: Blob; width: number; height: number; used: boolean }
 
 export const prompt = signal('');
 export const seed = signal('');  // as typed; empty: drawn
@@ -18,6 +18,7 @@ export const trueCfg = signal(1);
 export const mode = signal<Mode>((localStorage.getItem('kontext.mode') as Mode) ?? 'default');
 export const variants = signal(1);
 export const references = signal<Reference[]>([]);
+export const usedReferences = computed(() => references.value.filter(r => r.used));  // what is sent, in this order
 export const fromPixels = signal(false);
 export const tokens = signal<Tokens | null>(null);
 export const sending = signal(false);
@@ -44,22 +45,40 @@ export function setPrompt(text: string): void {
   }, 200);
 }
 
-export async function addReferences(files: Iterable<File>): Promise<void> {
+// Whether the model takes one more; if not, it is said.
+function anotherFits(): boolean {
   const most = (model.value?.limits.max_images ?? 8) - 1;
+  if (usedReferences.value.length < most) return true;
+  tell(`The model takes at most ${most} further pictures`, 'error');
+  return false;
+}
+
+// True if all of them are references now.
+export async function addReferences(files: Iterable<File>): Promise<boolean> {
+  let all = true;
   for (const file of files) {
-    if (references.value.length >= most) {
-      tell(`The model takes at most ${most} further pictures`, 'error');
-      return;
-    }
+    if (!anotherFits()) return false;
     try {
       const bitmap = await createImageBitmap(file);
-      const reference = { name: file.name, url: URL.createObjectURL(file), blob: file, width: bitmap.width, height: bitmap.height };
+      const reference = { name: file.name, url: URL.createObjectURL(file), blob: file, width: bitmap.width, height: bitmap.height, used: true };
       bitmap.close();
       references.value = [...references.value, reference];
     } catch {
       tell(`${file.name} is no picture this browser can read`, 'error');
+      all = false;
     }
   }
+  return all;
+}
+
+export function switchReference(at: number): void {
+  if (references.value[at].used || anotherFits())
+    references.value = references.value.map((r, i) => (i === at ? { ...r, used: !r.used } : r));
+}
+
+export function moveReference(from: number, to: number): void {
+  const others = references.value.filter((_, i) => i !== from);
+  references.value = [...others.slice(0, to), references.value[from], ...others.slice(to)];
 }
 
 export function removeReference(at: number): void {
@@ -83,7 +102,7 @@ async function fields(): Promise<EditFields> {
     out.negative = negative.value.trim();
   }
   if (!base.value) return out;
-  if (references.value.length) out.images = await Promise.all(references.value.map(r => asDataUrl(r.blob)));
+  if (usedReferences.value.length) out.images = await Promise.all(usedReferences.value.map(r => asDataUrl(r.blob)));
   const mask = maskOf(base.value.id);
   const png = mask && mask.keep ? await mask.png() : null;
   if (mask && png) {

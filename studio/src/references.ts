@@ -22,6 +22,13 @@ export function extent(boxes: Box[]): { width: number; height: number } {
     { width: 1, height: 1 });
 }
 
+// How many of the boxes, which fill rows as words do, come before a point: where among them something held there belongs. A point
+// above or below all of them is in the nearest row.
+export function placeAmong(boxes: { left: number; right: number; top: number; bottom: number }[], x: number, y: number): number {
+  const row = Math.min(Math.max(...boxes.map(b => b.bottom)), Math.max(Math.min(...boxes.map(b => b.top)), y));
+  return boxes.filter(b => b.bottom < row || (b.top <= row && (b.left + b.right) / 2 < x)).length;
+}
+
 // The size a picture is brought to: as src/edit/sizes.cc, NearestPreferred, for the first; the first one's area for the others.
 export function fittedSize(picture: { width: number; height: number }, preferred: { width: number; height: number }[],
                            first?: { width: number; height: number }): { width: number; height: number } {

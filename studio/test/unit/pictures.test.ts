@@ -1,7 +1,7 @@
 import assert from 'node:assert/strict';
 import { test } from 'node:test';
 import { asMask, asStrokes, difference } from '../../src/pixels';
-import { extent, fittedSize, placeReferences } from '../../src/references';
+import { extent, fittedSize, placeAmong, placeReferences } from '../../src/references';
 import { aspect, bytes, duration, nameFrom } from '../../src/words';
 
 const pixels = (...values: number[][]) => new Uint8ClampedArray(values.flat());
@@ -29,6 +29,13 @@ test('painted is white, the rest black, both opaque; and back', () => {
   asStrokes(strokes, [1, 2, 3]);
   assert.deepEqual([...strokes], [1, 2, 3, 255, 1, 2, 3, 0, 1, 2, 3, 0]);
   assert.equal(asMask(pixels([9, 9, 9, 0])), false);
+});
+
+test('what is held over rows of chips belongs before the first whose middle is beyond it', () => {
+  const boxes = [[0, 100, 0], [110, 150, 0], [0, 60, 40]].map(([left, right, top]) => ({ left, right, top, bottom: top + 30 }));
+  for (const [x, y, place] of [[10, 10, 0], [49, 10, 0], [51, 10, 1], [140, 10, 2], [300, 10, 2], [10, 45, 2], [40, 45, 3], [40, 500, 3], [10, -50, 0], [120, -50, 1], [60, 35, 2]])
+    assert.equal(placeAmong(boxes, x, y), place, `${x}, ${y}`);
+  assert.equal(placeAmong([], 5, 5), 0);
 });
 
 // By src/edit/tokens.cc: to the right where that keeps the whole smaller, else below.
