@@ -93,6 +93,12 @@ async function takeMaskBack(id: string, turn: Turn): Promise<void> {
   mask.restore(data);
 }
 
+async function useAsReference(turn: Turn): Promise<void> {
+  const blob = await attempt(() => api.blob(api.picture(project.value!.id, turn)));
+  if (blob && await addReferences([new File([blob], turn.name, { type: 'image/png' })]))
+    tell(`“${turn.name}” is a reference of the next edit: choose the turn to edit.`);
+}
+
 async function save(turn: Turn): Promise<void> {
   const blob = await attempt(() => api.blob(api.picture(project.value!.id, turn)));
   if (!blob) return;
@@ -126,6 +132,7 @@ export function Details() {
         <Button icon="download" label="Export" cls="whole" onClick={() => void save(turn)} hint="PNG with its recipe inside">Export</Button>
         <Button icon="pencil" label="Rename" kind="plain" onClick={() => { renaming.value = turnKey(turn.id); pane.value = 'tree'; }} hint="Rename (F2)" />
         <Button icon="pin" label="Compare others with this" pressed={pinned.value === turn.id} onClick={() => pin(turn)} hint="Compare others with this (C)" />
+        <Button icon="images" label="Use as reference" onClick={() => void useAsReference(turn)} hint="Use as reference in the next edit, of any turn" />
         <Button icon="copy" label="Copy the picture" kind="plain" onClick={() => void copyPicture(turn)} />
         <Button icon="trash" label="Delete" kind="danger" onClick={() => void deleteTurn(turn)} hint="Delete, with all that follows from it" />
       </div>

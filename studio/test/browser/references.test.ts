@@ -2,7 +2,7 @@
 import assert from 'node:assert/strict';
 import { test } from 'node:test';
 import type { Page } from 'playwright-core';
-import type { Project } from '../../src/api';
+import type { Model, Project } from '../../src/api';
 import type { Server } from './studio';
 import { PHONE, axe, beginWithSample, beginWithSampleOnPhone, fingers, instruct, openProjectId, picture, studio, turns } from './studio';
 
@@ -27,6 +27,34 @@ async function sent(page: Page, server: Server): Promise<number[][]> {
   const { turns } = await server.ask<Project>('GET', `/v1/projects/${await openProjectId(page)}`);
   return turns[turns.length - 1].recipe!.references!.slice(1).map(r => [r.width!, r.height!]);
 }
+
+test('a turn as a reference of the edit of another', () => studio(async ({ page, server }) => {
+  await beginWithSample(page);
+  await instruct(page, 'make it night');
+  await turns(page, 2);
+  const use = page.getByRole('button', { name: 'Use as reference' });
+  await page.getByRole('button', { name: 'Compare others with this' }).focus();
+  await page.keyboard.press('Tab');
+  assert.ok(await use.evaluate(e => e === document.activeElement), 'it is reached by the keyboard');
+  await page.keyboard.press('Enter');
+  await page.getByText('“make it night” is a reference of the next edit').first().waitFor();
+  assert.deepEqual(await names(page), ['1. make it night']);
+  await page.getByRole('treeitem', { name: /^A cat/ }).click();
+  await picture(page, 'reference-from-turn');
+  await axe(page, 'a turn as a reference');
+  await instruct(page, 'put the cat in the city');
+  await turns(page, 3);
+  const { turns: made } = await server.ask<Project>('GET', `/v1/projects/${await openProjectId(page)}`);
+  assert.equal(made[2].parent, 1);
+  assert.equal(made[2].recipe!.references!.length, 2);
+
+  const { limits } = await server.ask<Model>('GET', '/v1/model');
+  for (let i = 2; i < limits.max_images; ++i) await use.click();
+  await page.getByText(`${limits.max_images - 1}. `).waitFor();
+  await use.click();
+  await page.getByText(`The model takes at most ${limits.max_images - 1} further pictures`).first().waitFor();
+  assert.equal((await names(page)).length, limits.max_images - 1);
+}));
 
 test('references change places by mouse and by keys, and are left out without being removed', () => studio(async ({ page, server }) => {
   await beginWithSample(page);
