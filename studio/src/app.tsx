@@ -5,8 +5,9 @@ import { Icon } from './icons';
 import { maskOpen, masksOf } from './mask_state';
 import { Button } from './parts';
 import { Settings } from './settings';
+import { announcement, dismiss, toasts } from './messages';
 import {
-  announcement, base, cancel, connection, current, dismiss, jobs, lookAgain, model, nodes, pane, project, select, selected, start, takeFiles, toasts, undo, useKey,
+  base, cancel, connection, current, jobs, lookAgain, model, nodes, pane, project, select, selected, start, takeFiles, undo, useKey,
 } from './store';
 import { TopBar, settingsOpen } from './topbar';
 import { TreePanel } from './tree_panel';

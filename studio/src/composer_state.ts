@@ -2,7 +2,8 @@
 import { computed, signal } from '@preact/signals';
 import { api, asDataUrl } from './api';
 import type { EditFields, Mode, Recipe, Size, Tokens } from './api';
-import { base, model, submit, tell } from './store';
+import { tell } from './messages';
+import { base, model, submit } from './store';
 import { maskOf } from './mask_state';
 import { remember } from './said';
 

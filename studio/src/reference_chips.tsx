@@ -4,7 +4,7 @@ import { useRef } from 'preact/hooks';
 import { moveReference, references, removeReference, switchReference } from './composer_state';
 import { Icon } from './icons';
 import { placeAmong } from './references';
-import { announcement } from './store';
+import { announcement } from './messages';
 
 const SLIP = 6;  // pixels that a press may move and still be a press
 

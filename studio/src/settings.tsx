@@ -73,7 +73,7 @@ function FitRows({ rows }: { rows: FitRow[] }) {
 const KEYS: [string, string][] = [
   ['Enter', 'edit'], ['Shift Enter', 'a new line'], ['/', 'to the instruction'], ['↑ ↓', 'turn before, turn after'], ['← →', 'parent, first child'],
   ['F2', 'rename'], ['Delete', 'delete'], ['Ctrl Z', 'undo a deletion'], ['1 2 3 4', 'picture, slider, side by side, difference'],
-  ['hold B', 'the picture before'], ['C', 'compare others with this turn'], ['+ - 0', 'closer, farther, all of it'], ['M', 'mask'], ['Escape', 'cancel, close'],
+  ['hold B', 'the picture before'], ['C', 'compare others with this turn'], ['+ - 0', 'closer, farther, all of it'], ['M', 'mask'], ['hold Alt', 'take away from the mask'], ['Escape', 'cancel, close'],
 ];
 
 export function Settings() {

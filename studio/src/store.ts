@@ -3,14 +3,13 @@
 import { computed, signal } from '@preact/signals';
 import { ApiError, api, newIdempotencyKey, setAccessKey, watch } from './api';
 import type { Edit, EditFields, Fit, Model, Progress, Project, ProjectInfo, Turn } from './api';
+import { announcement, tell } from './messages';
 import { nameFrom } from './words';
 
 export interface Job { edit: Edit; progress?: Progress; preview?: string; position?: number; predicted?: number }
 
 // A row of the tree: a turn of the file, or an edit that is not finished.
 export interface TreeNode { key: string; parent: string | null; turn?: Turn; job?: Job }
-
-export interface Toast { id: number; kind: 'info' | 'error'; message: string; action?: { label: string; run: () => void } }
 
 export const model = signal<Model | null>(null);
 export const projects = signal<ProjectInfo[]>([]);
@@ -20,8 +19,6 @@ export const selected = signal('');  // a TreeNode's key
 export const pinned = signal(0);  // the id of the turn that others are compared with
 export const connection = signal<'starting' | 'up' | 'lost' | 'key'>('starting');
 export const pane = signal<'picture' | 'tree' | 'details'>('picture');  // on a phone, one at a time
-export const toasts = signal<Toast[]>([]);
-export const announcement = signal('');  // for screen readers
 export const fit = signal<Fit | 'asking' | null>(null);
 export const measured = signal(0);  // seconds a step, of the last steps seen
 
@@ -49,19 +46,6 @@ export const rootOf = (turn: Turn): Turn => {
   for (let up = turns.find(t => t.id === at.parent); up; up = turns.find(t => t.id === at.parent)) at = up;
   return at;
 };
-
-// ---- telling the user
-
-let toastNumber = 0;
-export function tell(message: string, kind: Toast['kind'] = 'info', action?: Toast['action']): void {
-  const toast = { id: ++toastNumber, kind, message, action };
-  toasts.value = [...toasts.value.slice(-3), toast];
-  announcement.value = message;
-  setTimeout(() => dismiss(toast.id), kind === 'error' ? 12000 : action ? 9000 : 5000);
-}
-export function dismiss(id: number): void {
-  toasts.value = toasts.value.filter(t => t.id !== id);
-}
 
 // Runs a request; a refusal becomes a message, a silent server the banner. Undefined if it failed.
 export async function attempt<T>(work: () => Promise<T>): Promise<T | undefined> {
