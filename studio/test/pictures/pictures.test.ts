@@ -54,6 +54,14 @@ test('a tree, and its turns compared', () => studio(async bench => {
   await picture(page, 'studio-compare');
 }, DESK));
 
+test('variants, one of them to keep', () => studio(async bench => {
+  const { page } = bench;
+  await stage(bench, [1, 2, 3, 4].map((seed): Step => [1, 'put the cat on the beach', seed]));
+  await page.getByRole('button', { name: 'Variant 3 of 4' }).click();
+  await page.getByRole('button', { name: 'Variant 3 of 4', pressed: true }).waitFor();
+  await picture(page, 'studio-variants');
+}, DESK));
+
 test('light, with remarks on the instruction; settings', () => studio(async bench => {
   const { page } = bench;
   await stage(bench, TREE);
