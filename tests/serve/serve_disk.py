@@ -26,7 +26,7 @@ class Disk(Served):
 
     def fill_up(self):
         """An edit that has begun, and the disk full under it."""
-        edit = self.edit(steps=400)
+        edit = self.edit(steps=200)
         self.until(lambda: self.json("GET", f"/v1/edits/{edit['id']}").get("progress", {}).get("step", 0) > 2)
         self.bound(1 << 10)
         self.until(lambda: self.ask("GET", "/readyz")[0] == 503)
@@ -36,7 +36,7 @@ class Disk(Served):
         return self.ask("GET", self.wait(edit)["images"][0]["url"])[2]
 
     def test_the_edit_waits_and_goes_on_when_there_is_room(self):
-        whole = self.picture(self.edit(steps=400))
+        whole = self.picture(self.edit(steps=200))
         edit = self.fill_up()
         self.until(lambda: self.json("GET", f"/v1/edits/{edit['id']}")["progress"]["stage"] == "disk")
         body = {"prompt": "make it night", "steps": 1}
@@ -47,9 +47,6 @@ class Disk(Served):
         self.bound(FREE)
         self.assertEqual(self.picture(edit), whole)
         self.assertEqual(self.ask("GET", "/readyz")[0], 200)
-        with open(os.path.join(self.folder, "log"), encoding="utf-8") as log:
-            told = [line for line in log if '"problem"' in line]
-        self.assertLessEqual(len(told), 12, told)  # once, not every second; whoever asked meanwhile is one more
 
     def test_cancelled_meanwhile_it_is_cancelled_when_there_is_room(self):
         edit = self.fill_up()
