@@ -85,6 +85,14 @@ struct LowRank {
   float factor = 1;
 };
 
+// Into which forms of its own a backend may copy a product's weights: there is memory for them, and
+// they are used often enough.
+enum class Copies {
+  kNone,
+  kInt8,  // only that of products in 8 bits, a byte a number
+  kAll,
+};
+
 // A weight matrix [N, K] as the checkpoint has it: one tensor, or several stacked by rows
 // (Diffusers keeps q, k and v apart), each F32, BF16, F16 or encoded. The backend may keep pointing
 // into the memory of `weight`, which must stay mapped for as long as the handle lives; it copies
@@ -93,8 +101,7 @@ struct LinearSource {
   std::vector<WeightRows> weight;     // each [n_i, K]; sum n_i = N
   std::vector<ConstTensorView> bias;  // each [n_i]; or none at all
   std::vector<LowRank> low_rank = {};
-  // Never to be copied into a form of the backend's own: used too rarely, or no memory for it.
-  bool in_place = false;
+  Copies copies = Copies::kAll;
   // The coarsest precision that this product may be run in.
   Precision coarsest = Precision::kExact;
 };

@@ -23,21 +23,24 @@ struct Network {
 };
 
 Result<WeightSpans> LoadNetwork(const Network& network, const Parts& parts,
-                                const Adapters& adapters, bool in_place, Ops& ops) {
+                                const Adapters& adapters, Copies copies, Ops& ops) {
   const PartSource& from = parts.of(network.part);
   KX_ASSIGN_OR_RETURN(const auto source,
                       CheckpointSource::Create(from.file->tensors(), from.path, network.dialects));
   AdaptedSource adapted = adapters.On(*source);
   WeightSpans spans;
-  KX_RETURN_IF_ERROR(LoadWeights(network.visit, adapted, ops, {in_place, &spans}));
+  KX_RETURN_IF_ERROR(LoadWeights(network.visit, adapted, ops, {copies, &spans}));
   spans.Release();  // what loading has read of them
   return spans;
 }
 
-// The backend may copy weights into another form: in 8 bits for Mode::kDefault, or its own layout.
-bool CopiesFit(const Network& network, const Ops& ops, int64_t memory_limit) {
-  const int64_t bytes = CountWeights(network.visit).parameters * ops.CopyBytesPerWeight();
-  return bytes <= (memory_limit > 0 ? memory_limit : AvailableBytes()) / 4 * 3;
+// What fits into three quarters of the memory there is: a layout of the backend's own, or at least
+// the weights in 8 bits for Mode::kDefault.
+Copies CopiesThatFit(const Network& network, const Ops& ops, int64_t memory_limit) {
+  const int64_t numbers = CountWeights(network.visit).parameters;
+  const int64_t room = (memory_limit > 0 ? memory_limit : AvailableBytes()) / 4 * 3;
+  if (numbers * ops.CopyBytesPerWeight() <= room) return Copies::kAll;
+  return numbers <= room ? Copies::kInt8 : Copies::kNone;
 }
 
 std::vector<std::string> PathsOf(std::span<const WeightFile* const> files) {
@@ -121,8 +124,8 @@ Result<std::unique_ptr<Model>> OpenModel(const ModelFiles& files, Ops& ops, int6
   m.defaults.few_step = m.adapters.few_step();
   for (const Network& network : networks) {
     const bool text = network.part == Part::kClip || network.part == Part::kT5;
-    const bool in_place = text || !CopiesFit(network, ops, memory_limit);
-    KX_ASSIGN_OR_RETURN(WeightSpans pages, LoadNetwork(network, parts, m.adapters, in_place, ops));
+    const Copies copies = text ? Copies::kNone : CopiesThatFit(network, ops, memory_limit);
+    KX_ASSIGN_OR_RETURN(WeightSpans pages, LoadNetwork(network, parts, m.adapters, copies, ops));
     if (network.part == Part::kClip) {
       m.clip_pages = std::move(pages);
     } else if (network.part == Part::kT5) {

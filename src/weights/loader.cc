@@ -113,7 +113,7 @@ class LoadVisitor : public WeightVisitor {
     linear.coarsest = coarsest_;
     linear.weight = CutRows(Pieces(name + ".weight", {out, in}), rows);
     linear.low_rank = CutBranches(source_.Branches(name + ".weight"), rows);
-    linear.in_place = options_.in_place || use_ == Use::kOnce;
+    linear.copies = use_ == Use::kOnce ? Copies::kNone : options_.copies;
     for (const WeightRows& part : linear.weight) Touch(part);
     std::vector<WeightRows> bias_parts;
     if (bias == Bias::kYes) bias_parts = Pieces(name + ".bias", {out});

@@ -15,10 +15,10 @@ namespace kontext {
 // mis-shaped tensors are collected and reported in one kBadInput message; nothing is skipped,
 // padded or guessed. Products are prepared by `ops`.
 //
-// `in_place`: no product's weights are copied, whatever the backend likes best. `spans`, unless
-// null, gets what each section reads of mapped files (embedding tables apart).
+// `copies`: what the backend may copy of the products' weights. `spans`, unless null, gets what
+// each section reads of mapped files (embedding tables apart).
 struct LoadOptions {
-  bool in_place = false;
+  Copies copies = Copies::kAll;
   WeightSpans* spans = nullptr;
 };
 Status LoadWeights(const std::function<void(WeightVisitor&)>& visit, TensorSource& source, Ops& ops,

@@ -3,6 +3,7 @@
 // sum to f32, of the two scales, of adding slices and the bias, and of the activation.
 #include <fmt/format.h>
 
+#include <array>
 #include <limits>
 
 #include "conformance/harness.h"
@@ -102,7 +103,7 @@ TEST_P(Int8Test, Linear) {
                        bias = draw.Tensor(weight, {s.n});
       LinearSource tested{{w.tested.view()}, {}}, exact{{w.exact.view()}, {}};
       tested.coarsest = exact.coarsest = Precision::kInt8;
-      tested.in_place = round % 3 == 1;
+      tested.copies = std::array{Copies::kAll, Copies::kNone, Copies::kInt8}[round % 3];
       if (round++ % 3 != 0) {
         tested.bias.push_back(bias.view());
         exact.bias.push_back(bias.view());

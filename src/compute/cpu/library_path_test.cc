@@ -63,6 +63,29 @@ TEST(CopyBytesTest, OnlyTheLibraryHasALayoutOfItsOwn) {
   EXPECT_EQ(bytes(ProductPath::kAmx), 1);
 }
 
+TEST_F(LibraryPathTest, WithRoomForEightBitsOnlyTheseAreCopied) {
+  const int64_t t = 5, k = 64, n = 32;
+  const auto src = Random(t * k), weight = Random(n * k);
+  LinearSource source{{ViewOf(weight.data(), {n, k})}, {}};
+  source.coarsest = Precision::kInt8;
+  const int64_t pending = cpu_->PendingCopyBytes();
+  std::vector<float> first;
+  for (const Copies copies : {Copies::kNone, Copies::kInt8, Copies::kAll}) {
+    source.copies = copies;
+    auto w = cpu_->PrepareLinear(source);
+    ASSERT_TRUE(w.ok()) << w.status().message();
+    cpu_->SetPrecision(Precision::kInt8);
+    const int64_t more = cpu_->PendingCopyBytes() - pending;
+    EXPECT_EQ(more > 0, copies != Copies::kNone);
+    std::vector<float> got(static_cast<size_t>(t * n));
+    cpu_->Linear(ViewOf(src.data(), {t, k}), **w, Activation::kNone, ViewOf(got.data(), {t, n}));
+    EXPECT_EQ(cpu_->PendingCopyBytes(), pending);  // made, or never to be
+    if (first.empty()) first = got;
+    EXPECT_EQ(got, first);
+    cpu_->SetPrecision(Precision::kExact);
+  }
+}
+
 TEST_F(LibraryPathTest, LinearOfStackedRows) {
   const int64_t t = 21, k = 70, n = 50, seam = 17;
   const auto src = Random(t * k), weight = Random(n * k), bias = Random(n), gate = Random(n);

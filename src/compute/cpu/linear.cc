@@ -64,12 +64,12 @@ class CpuLinearWeights : public LinearWeights {
  public:
   CpuLinearWeights(int64_t out, int64_t in, const LinearSource& source)
       : LinearWeights(out, in, !source.bias.empty()),
-        in_place(source.in_place),
+        copies(source.copies),
         branches(source.low_rank, out) {
     if (source.coarsest == Precision::kInt8) int8.emplace(source.weight);
   }
 
-  const bool in_place;
+  const Copies copies;
   std::optional<StackedRows> rows;  // where they are: for kWiden, and to make the other forms of
   Tensor bias;                      // [N] F32
   const Branches branches;
@@ -81,7 +81,7 @@ class CpuLinearWeights : public LinearWeights {
   mutable std::vector<Int8Weights::Part> int8_parts;
 
   // In 8 bits there is no memory for a copy: encoded anew in each use.
-  bool EncodedAnew() const { return in_place && int8->encoded_bytes() > 0; }
+  bool EncodedAnew() const { return copies == Copies::kNone && int8->encoded_bytes() > 0; }
   const float* bias_data() const { return has_bias ? bias.view().As<float>() : nullptr; }
 };
 
@@ -95,7 +95,7 @@ Result<std::unique_ptr<LinearWeights>> CpuOps::DoPrepareLinear(const LinearSourc
   }
   w->rows.emplace(source.weight);
   largest_rank_ = std::max(largest_rank_, w->branches.rank());
-  if (w->int8 && !w->in_place) pending_int8_bytes_ += w->int8->encoded_bytes();
+  if (w->int8 && w->copies != Copies::kNone) pending_int8_bytes_ += w->int8->encoded_bytes();
   // What may run in 8 bits is packed when it is used, in the form that is asked for then.
   if (ByLibrary(*w) && !w->int8) {
     KX_RETURN_IF_ERROR(PackForLibrary(*w));
@@ -108,7 +108,7 @@ bool CpuOps::RunsInInt8(const CpuLinearWeights& w) const {
 }
 
 bool CpuOps::ByLibrary(const CpuLinearWeights& w) const {
-  return plan_.path == ProductPath::kLibrary && !w.in_place;
+  return plan_.path == ProductPath::kLibrary && w.copies == Copies::kAll;
 }
 
 Status CpuOps::PackForLibrary(const CpuLinearWeights& w) {
@@ -136,7 +136,7 @@ Result<const std::vector<Int8Weights::Part>*> CpuOps::KeptParts(const CpuLinearW
       KX_ASSIGN_OR_RETURN(w.encoded, Buffer::Allocate(bytes));
     }
     KX_ASSIGN_OR_RETURN(w.int8_parts, w.int8->Encode(w.encoded.data()));
-    if (!w.in_place) pending_int8_bytes_ -= bytes;
+    if (w.copies != Copies::kNone) pending_int8_bytes_ -= bytes;
   }
   return &w.int8_parts;
 }
