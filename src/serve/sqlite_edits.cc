@@ -31,6 +31,16 @@ Status ForgetLatents(const Database& db, const std::string& id) {
   return Status();
 }
 
+Result<std::vector<std::string>> Hashes(const std::string& text) {
+  KX_ASSIGN_OR_RETURN(const Json list, ParseJson(text, "the store's inputs"));
+  std::vector<std::string> hashes;
+  for (const Json& hash : list) {
+    if (!hash.is_string()) return BadInput("the store's inputs are damaged");
+    hashes.push_back(hash);
+  }
+  return hashes;
+}
+
 Status ReadImages(const Database& db, StoredEdit& e) {
   Statement select = db.Prepare(
       "SELECT i.picture, hash, seed, width, height, seconds, h.edit IS NOT NULL, "
@@ -165,8 +175,8 @@ Result<std::vector<StoredEdit>> ReadEdits(const Database& db, Statement& select)
     e.started = select.Real(5);
     e.finished = select.Real(6);
     KX_ASSIGN_OR_RETURN(e.request, ParseJson(select.Bytes(7), "the store's request"));
-    KX_ASSIGN_OR_RETURN(const Json inputs, ParseJson(select.Bytes(8), "the store's inputs"));
-    e.inputs = inputs.get<std::vector<std::string>>();
+    if (!e.request.is_object()) return BadInput("the store's request is damaged");
+    KX_ASSIGN_OR_RETURN(e.inputs, Hashes(select.Bytes(8)));
     e.mask = select.Bytes(9);
     e.steps = static_cast<int>(select.Int(10));
     KX_ASSIGN_OR_RETURN(e.notes, ParseJson(select.Bytes(11), "the store's notes"));

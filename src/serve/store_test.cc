@@ -2,6 +2,7 @@
 
 #include <gtest/gtest.h>
 
+#include "io/database.h"
 #include "scratch_folder.h"
 #include "serve/base64.h"
 
@@ -124,6 +125,21 @@ TEST_F(StoreTest, AnOwnersBoundLeavesOthersAlone) {
   EXPECT_TRUE(store_->Get("a3")->has_value());
   EXPECT_TRUE(store_->GetPicture(shared.hash).ok());
   EXPECT_TRUE(store_->Get("b1")->has_value());
+}
+
+TEST_F(StoreTest, DamagedRowsAreErrors) {
+  StoredEdit e = Make("edit", "a");
+  ASSERT_TRUE(store_->Add(e, {}, std::nullopt).ok());
+  for (const char* damage : {"inputs = '[1]'", "inputs = '[', request = '{}'", "request = '[]'",
+                             "notes = x'ff', request = '{}'"}) {
+    store_.reset();
+    const auto db = Database::Open(folder_.path() + "/edits.sqlite", false, "the store");
+    ASSERT_TRUE(db.ok()) << db.message();
+    ASSERT_TRUE((*db)->Execute((std::string("UPDATE edits SET ") + damage).c_str()).ok());
+    Open();
+    EXPECT_FALSE(store_->Get("edit").ok()) << damage;
+    EXPECT_FALSE(store_->Waiting().ok()) << damage;
+  }
 }
 
 TEST_F(StoreTest, AHeldPictureIsSeenAfterItsApprovalOnly) {

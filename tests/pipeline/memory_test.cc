@@ -278,7 +278,6 @@ TEST_F(MemoryTest, WeightsAreCopiedWhereTheCopyFits) {
                           }).parameters;
   const int64_t enough = numbers / 3 * 4 + 8;  // of which three quarters may be copies
   for (const char* dtype : {"f32", "bf16"}) {
-    const std::unique_ptr<Ops> ops = *MakeOps({"cpu", dtype});
     const auto copied = [&](int64_t limit) {
       const std::unique_ptr<Ops> fresh = *MakeOps({"cpu", dtype});
       const auto model = OpenModel({.model = KX_SOURCE_DIR "/models/mini"}, *fresh, limit);
@@ -286,8 +285,7 @@ TEST_F(MemoryTest, WeightsAreCopiedWhereTheCopyFits) {
       fresh->SetPrecision(Precision::kInt8);
       return fresh->PendingCopyBytes();
     };
-    EXPECT_EQ(copied(enough) > 0, ops->CopyBytesPerWeight() == 1) << dtype;
-    EXPECT_GT(copied(enough * ops->CopyBytesPerWeight()), 0) << dtype;
+    EXPECT_GT(copied(enough), 0) << dtype;  // whatever the backend's own layout would take
     EXPECT_EQ(copied(enough / 2), 0) << dtype;
   }
 }
