@@ -2,7 +2,7 @@
 import assert from 'node:assert/strict';
 import { test } from 'node:test';
 import type { Project } from '../../src/api';
-import { beginWithSample, instruct, openProjectId, picture, pixels, studio, turns } from './studio';
+import { axe, beginWithSample, instruct, openProjectId, picture, pixels, studio, turns } from './studio';
 
 const button = (name: string | RegExp) => ['button', { name }] as const;
 
@@ -22,6 +22,7 @@ test('of four variants one is kept, and an undo brings the others back', () => s
   await strip.getByRole('button', { name: 'Variant 2 of 4' }).click();
   await page.waitForFunction(() => location.hash.endsWith('/3'));
   await picture(page, 'variants');
+  await axe(page, 'variants');
   await strip.getByRole(...button('Keep only this')).click();
   await turns(page, 2);
   await strip.waitFor({ state: 'detached' });
@@ -46,6 +47,7 @@ test('what is under way is listed, and cancelled at once', () => studio(async ({
   await page.getByRole(...button('3 under way')).click();
   const list = page.getByRole('group', { name: 'Edits under way' });
   await picture(page, 'under-way');
+  await axe(page, 'edits under way');
   await list.getByRole(...button('Cancel make the cat blue')).click();
   await page.getByRole(...button('2 under way')).waitFor();
   await list.getByRole(...button('Cancel all')).click();
@@ -92,6 +94,7 @@ test('recipes are held against each other with the pictures, and a picture is co
   await page.getByText('Recipe, against “make it night”').waitFor();
   assert.deepEqual(await facts.locator('.fact', { has: page.locator('del') }).allInnerTexts(), ['Seed\n7 8', 'Steps\n2 3']);
   await picture(page, 'recipes');
+  await axe(page, 'recipes held against each other');
   await page.getByRole(...button('Original')).click();
   await page.getByText('Recipe, against').waitFor({ state: 'detached' });  // a picture from elsewhere has none
   await page.getByRole(...button('Copy the picture')).click();
@@ -121,6 +124,7 @@ test('a long tree is searched by words', () => studio(async ({ page }) => {
   await field.fill('BLUE');
   assert.equal(await page.getByRole('treeitem').count(), 2);
   await picture(page, 'search');
+  await axe(page, 'search');
   await page.getByRole('treeitem').last().click();
   await field.fill('nothing of that');
   await page.getByText('No edit has these words.').waitFor();
