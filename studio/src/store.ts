@@ -69,7 +69,7 @@ function lost(): void {
   announcement.value = 'The connection to the server is lost. Accepted edits are kept.';
   const knock = async () => {
     try {
-      if ((await fetch('/readyz')).ok) {
+      if ((await fetch('/healthz')).ok) {
         returning = false;
         await start();
         return;
