@@ -118,10 +118,10 @@ export async function send(): Promise<void> {
   if (hindrance.value) return;
   sending.value = true;
   try {
-    const wanted = await fields();
+    const words = prompt.value, wanted = await fields();
     if (await submit(wanted)) {
       remember(wanted.prompt);
-      setPrompt('');
+      if (prompt.value === words) setPrompt('');  // else the next instruction is being written already
       seed.value = '';
     }
   } finally {

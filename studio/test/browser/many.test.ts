@@ -7,7 +7,7 @@ import { axe, beginWithSample, instruct, openProjectId, picture, pixels, studio,
 const button = (name: string | RegExp) => ['button', { name }] as const;
 
 async function ask(page: Parameters<typeof instruct>[0], options: Record<string, string>): Promise<void> {
-  await page.getByRole(...button(/^Default/)).click();
+  if (!(await page.getByRole('group', { name: 'Options' }).isVisible())) await page.getByRole(...button(/^Default/)).click();
   for (const [name, value] of Object.entries(options)) await page.getByRole(name === 'Seed' ? 'textbox' : 'spinbutton', { name }).fill(value);
   await page.keyboard.press('Escape');
 }
@@ -39,7 +39,9 @@ test('of four variants one is kept, and an undo brings the others back', () => s
 
 test('what is under way is listed, and cancelled at once', () => studio(async ({ page, server }) => {
   await beginWithSample(page);
-  await ask(page, { Steps: '1000' });
+  await page.getByRole(...button('Default')).click();  // of a size that keeps the engine busy all through
+  await page.getByRole('combobox', { name: 'Size' }).selectOption('Another…');
+  await ask(page, { Width: '512', Height: '512', Steps: '1000' });
   for (const words of ['make it night', 'make the cat blue', 'make the cat surprised']) {
     await instruct(page, words);
     await page.getByRole('treeitem', { name: new RegExp(words) }).waitFor();
@@ -60,8 +62,10 @@ test('instructions said before come back by the arrow keys, after a reload too, 
   await beginWithSample(page);
   assert.equal(await page.getByRole(...button(/^Edit/)).last().getAttribute('title'), 'Say first what shall change');
   await ask(page, { Steps: '2' });
-  for (const words of ['make it night', 'make the cat blue']) await instruct(page, words);
-  await turns(page, 3);
+  for (const [count, words] of ['make it night', 'make the cat blue'].entries()) {
+    await instruct(page, words);
+    await turns(page, count + 2);
+  }
   await page.reload();
   const field = page.getByRole('textbox', { name: /^(Continue|Next)/ });
   await field.focus();
@@ -78,6 +82,22 @@ test('instructions said before come back by the arrow keys, after a reload too, 
   await field.fill('');
   await field.press('ArrowUp');
   assert.equal(await field.inputValue(), '');
+}));
+
+test('what is written while an edit is being sent stays', () => studio(async ({ page }) => {
+  await beginWithSample(page);
+  await ask(page, { Steps: '2' });
+  let letGo = () => {};
+  const held = new Promise<void>(resolve => (letGo = resolve));
+  await page.route('**/turns/*/edits', async route => {
+    await held;
+    await route.continue();
+  });
+  await instruct(page, 'make it night');
+  await page.fill('#instruction', 'make the cat blue');
+  letGo();
+  await turns(page, 2);
+  assert.equal(await page.inputValue('#instruction'), 'make the cat blue');
 }));
 
 test('recipes are held against each other with the pictures, and a picture is copied', () => studio(async ({ page, server }) => {
