@@ -44,7 +44,7 @@ class Page {
 }  // namespace
 
 void SendMetrics(Exchange& x, int64_t requests) {
-  const Queue::Figures figures = x.queue.Measure();
+  const Queue::Figures figures = x.queue.Tally();
   const ProcessMemory memory = MemoryOfProcess();
   const ModelInfo model = x.queue.engine().model();
   Page page;

@@ -189,7 +189,7 @@ Result<StoredEdit> Queue::WaitForEnd(const std::string& id, const std::function<
   }
 }
 
-Queue::Figures Queue::Measure() {
+Queue::Figures Queue::Tally() {
   const std::lock_guard lock(mutex_);
   Figures figures;
   figures.edits = counters_;

@@ -80,7 +80,7 @@ class Queue {
     double seconds_per_step = 0, oldest_waiting_seconds = 0;
     bool stored = true;  // false: the store can't be written
   };
-  Figures Measure();
+  Figures Tally();
   std::string running();
   std::string trouble();  // why nothing can be stored at the moment; or empty
 
