@@ -15,9 +15,10 @@ const named = (s: Size) => `${s.width}x${s.height}`;
 
 // The sizes that the model was trained on come first: others are drawn too, and not as well.
 function SizeChoice() {
-  const m = model.value, own = size.value;
-  const known = m?.preferred_sizes ?? [];
   const [other, setOther] = useState(false);
+  const m = model.value, own = size.value;
+  if (!m) return null;
+  const known = m.preferred_sizes, { multiple, min_side, max_side } = m.limits;
   const chosen = other || (own && !known.some(s => named(s) === named(own))) ? OTHER : own ? named(own) : AS_PICTURE;
   const choose = (value: string) => {
     setOther(value === OTHER);
@@ -25,10 +26,9 @@ function SizeChoice() {
     else size.value ??= known[0] ?? null;
   };
   const side = (name: 'width' | 'height', label: string) => (
-    <Field label={label}><input type="number" min={m?.limits.min_side} max={m?.limits.max_side} step={m?.limits.multiple} value={own?.[name] ?? ''}
+    <Field label={label}><input type="number" min={min_side} max={max_side} step={multiple} value={own?.[name] ?? ''}
       onChange={e => {
-        const unit = m?.limits.multiple ?? 16, most = m?.limits.max_side ?? 4096;
-        const whole = Math.min(most, Math.max(m?.limits.min_side ?? unit, Math.round((number(e.currentTarget.value) ?? unit) / unit) * unit));
+        const whole = Math.min(max_side, Math.max(min_side, Math.round((number(e.currentTarget.value) ?? multiple) / multiple) * multiple));
         size.value = { ...(own ?? { width: whole, height: whole }), [name]: whole };
         e.currentTarget.value = String(whole);
       }} /></Field>

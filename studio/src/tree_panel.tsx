@@ -13,14 +13,15 @@ import type { Row } from './tree';
 export const renaming = signal('');  // the key of the row whose name is being typed
 
 const ROW = 68, LANE = 18, MARGIN = 18;
+const nameOf = (node: TreeNode) => `${node.turn?.name ?? ''} ${node.turn?.recipe?.prompt ?? node.job?.edit.request.prompt ?? ''}`;
 const sought = signal('');
 const SEARCH_FROM = 12;  // turns: fewer are seen at once
+const searched = computed(() => nodes.value.length >= SEARCH_FROM);
 // What is looked for stands alone: a turn whose parent is not shown is laid out as a root.
 const rows = computed(() => {
-  const words = sought.value.trim().toLowerCase();
+  const words = searched.value ? sought.value.trim().toLowerCase() : '';
   return layOut(words ? nodes.value.filter(n => nameOf(n).toLowerCase().includes(words)) : nodes.value);
 });
-const nameOf = (node: TreeNode) => `${node.turn?.name ?? ''} ${node.turn?.recipe?.prompt ?? node.job?.edit.request.prompt ?? ''}`;
 const laneX = (lane: number) => MARGIN + Math.min(lane, 5) * LANE;
 const rowY = (row: number) => row * ROW + ROW / 2;
 
@@ -163,7 +164,7 @@ export function TreePanel() {
   const [first, last] = visible(all.length, ROW, view.top, view.height);
   return (
     <>
-      {nodes.value.length >= SEARCH_FROM && (
+      {searched.value && (
         <input type="search" class="tree-search" aria-label="Find in the edits" placeholder="Find in the edits" value={sought.value}
           onInput={e => (sought.value = e.currentTarget.value)} />
       )}

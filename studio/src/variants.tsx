@@ -6,7 +6,7 @@ import { Button, Picture } from './parts';
 import { base, current, deleteTurns, project, select, turnKey } from './store';
 
 // The chosen turn's, itself included; a single one is no choice.
-export const variantsOf = computed<Turn[]>(() => {
+const variantsOf = computed<Turn[]>(() => {
   const turn = base.value;
   if (!turn?.recipe?.prompt || current.value?.job) return [];
   const same = (project.value?.turns ?? []).filter(t => t.parent === turn.parent && t.recipe?.prompt === turn.recipe!.prompt);

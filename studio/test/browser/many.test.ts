@@ -151,4 +151,8 @@ test('a long tree is searched by words', () => studio(async ({ page }) => {
   await field.fill('');
   await turns(page, 12);
   assert.equal(await page.getByRole('treeitem', { selected: true }).getAttribute('id'), 'row-t12');
+  await field.fill('blue');
+  await page.getByRole('treeitem', { selected: true }).press('Delete');
+  await turns(page, 11);  // without a field there is no search
+  assert.equal(await field.count(), 0);
 }));
