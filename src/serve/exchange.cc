@@ -278,24 +278,21 @@ void Exchange::FailStore(const Status& status) {
 bool Exchange::Submit(Draft& draft, StoredEdit& edit) {
   draft.owner = owner;
   draft.idempotency_key = request.get("Idempotency-Key", "");
-  std::string message;
-  switch (queue.Submit(draft, edit, message)) {
+  Status why;
+  switch (queue.Submit(draft, edit, why)) {
     case Queue::Refusal::kNone:
       accepted = edit.id;
       if (queue.options().log_prompts) prompt = draft.fields.value("prompt", "");
       return true;
     case Queue::Refusal::kBusy:
       response.set("Retry-After", "5");
-      Fail(429, "busy", message);
+      Fail(429, "busy", why.message());
       return false;
     case Queue::Refusal::kConflict:
-      Fail(conflict_status, "conflict", message);
+      Fail(conflict_status, "conflict", why.message());
       return false;
-    case Queue::Refusal::kNoSpace:
-      FailStore(NoSpace("{}", message));
-      return false;
-    case Queue::Refusal::kBad:
-      FailStore(Internal("{}", message));
+    case Queue::Refusal::kStore:
+      FailStore(why);
       return false;
   }
   return false;

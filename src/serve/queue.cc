@@ -68,37 +68,39 @@ double Queue::Predicted(const std::string& kind, int steps) const {
   return steps * (measured == step_seconds_.end() ? seconds_per_step_ : measured->second);
 }
 
-Queue::Refusal Queue::Submit(const Draft& draft, StoredEdit& edit, std::string& message) {
-  const auto bad = [&](const Status& status) {
-    message = status.message();
-    return status.code() == Code::kNoSpace ? Refusal::kNoSpace : Refusal::kBad;
+Queue::Refusal Queue::Submit(const Draft& draft, StoredEdit& edit, Status& why) {
+  const auto failed = [&](const Status& status) {
+    why = status;
+    return Refusal::kStore;
   };
   const std::lock_guard lock(mutex_);  // so that limits and idempotency keys hold
   if (!draft.idempotency_key.empty()) {
     auto found = store_.FindIdempotent(draft.owner, draft.idempotency_key);
-    if (!found.ok()) return bad(found.status());
+    if (!found.ok()) return failed(found.status());
     if (*found) {
       edit = **found;
       if (edit.body_hash == draft.body_hash) return Refusal::kNone;
-      message = "this Idempotency-Key was used for another request";
+      why = Usage("this Idempotency-Key was used for another request");
       return Refusal::kConflict;
     }
   }
   if (!draft.id.empty()) {
     const auto taken = store_.Get(draft.id);
-    if (!taken.ok()) return bad(taken.status());
-    message = "this id was used before";
-    if (*taken) return Refusal::kConflict;
+    if (!taken.ok()) return failed(taken.status());
+    if (*taken) {
+      why = Usage("this id was used before");
+      return Refusal::kConflict;
+    }
   }
   int all = 0, own = 0;
   for (const auto& edits : {store_.Waiting(), store_.InReview(0, INT_MAX)}) {
-    if (!edits.ok()) return bad(edits.status());
+    if (!edits.ok()) return failed(edits.status());
     for (const StoredEdit& e : *edits) own += e.owner == draft.owner ? 1 : 0;
     all += static_cast<int>(edits->size());
   }
   if (all >= options_.max_waiting || own >= options_.max_waiting_per_key) {
-    message = fmt::format("{} edits are waiting, {} of this key; at most {} and {}", all, own,
-                          options_.max_waiting, options_.max_waiting_per_key);
+    why = Usage("{} edits are waiting, {} of this key; at most {} and {}", all, own,
+                options_.max_waiting, options_.max_waiting_per_key);
     ++counters_["refused"];
     return Refusal::kBusy;
   }
@@ -121,7 +123,7 @@ Queue::Refusal Queue::Submit(const Draft& draft, StoredEdit& edit, std::string& 
   for (const std::string& bytes : draft.attachments)
     edit.request["attached"].push_back(keep(bytes));
   if (const Status added = store_.Add(edit, pictures, draft.webhook); !added.ok())
-    return bad(added);
+    return failed(added);
   order_.reset();
   ++counters_["accepted"];
   Changed();

@@ -48,9 +48,9 @@ class Queue {
 
   void Stop();  // ends all waiting, and the run within a block
 
-  enum class Refusal { kNone, kBusy, kConflict, kNoSpace, kBad };
-  // Stored when it returns kNone; `message` says why otherwise.
-  Refusal Submit(const Draft& draft, StoredEdit& edit, std::string& message);
+  enum class Refusal { kNone, kBusy, kConflict, kStore };
+  // Stored when it returns kNone; `why` says why not otherwise.
+  Refusal Submit(const Draft& draft, StoredEdit& edit, Status& why);
 
   Result<std::optional<StoredEdit>> Get(const std::string& id) { return store_.Get(id); }
   Status Cancel(const std::string& id);

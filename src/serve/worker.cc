@@ -147,8 +147,8 @@ void Queue::Work() {
     {
       std::unique_lock lock(mutex_);
       auto waiting = store_.Waiting();
-      Trouble(waiting.message());
       if (!waiting.ok() || waiting->empty()) {
+        Trouble(waiting.message());  // with nothing to do nothing is held up
         changed_.wait_for(lock, kTryAgain);
         continue;
       }
@@ -164,6 +164,7 @@ void Queue::Work() {
         changed_.wait_for(lock, kTryAgain);
         continue;
       }
+      Trouble("");
       ++live_[next->id].version;
       live_[next->id].position = -1;
       Changed();
